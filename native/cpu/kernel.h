@@ -10,7 +10,7 @@ namespace gramian::cpu {
 enum class DType : int32_t { f32 = 0, i32 = 1, u8 = 2 };
 
 constexpr int kMaxRank = 6;
-constexpr int kMaxInputs = 12;
+constexpr int kMaxInputs = 64;
 constexpr int kMaxOutputs = 4;
 
 // A tensor as a kernel sees it: rows x cols, cols = last dimension, row r begins at data + r * pitch elements.

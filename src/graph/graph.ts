@@ -91,6 +91,8 @@ export class Graph {
   readonly units: Unit[] = [];
   /** Whether layers use batch statistics and dropout (training) or running statistics (inference). */
   readonly training: boolean;
+  /** Seed of every random initial value, dropout mask and augmentation of this graph. */
+  readonly seed: number;
   /** Results of `moments` and the like, so that each is appended once; keyed by op and tensor id. */
   readonly memo = new Map<string, Tensor[]>();
   readonly #names = new Set<string>();
@@ -99,8 +101,12 @@ export class Graph {
   readonly #scopes: string[] = [];
   #unit = -1;
 
-  constructor(options: { training?: boolean } = {}) {
+  constructor(options: { training?: boolean; seed?: number } = {}) {
     this.training = options.training ?? true;
+    this.seed = options.seed ?? 1;
+    if (!Number.isSafeInteger(this.seed) || this.seed < 0) {
+      throw new ArgumentError(`[graph] the seed is a non-negative integer, got ${String(this.seed)}`);
+    }
   }
 
   /** Handle of an existing tensor. */
@@ -224,9 +230,9 @@ export class Graph {
     }
   }
 
-  /** `block1/layer2/weight`: a name inside the scopes now open. */
+  /** `block1/layer2/weight`: a name inside the scopes now open. A leading slash makes it absolute. */
   scoped(name: string): string {
-    return [...this.#scopes, name].join('/');
+    return name.startsWith('/') ? name.slice(1) : [...this.#scopes, name].join('/');
   }
 
   checkOwn(op: string, tensor: Tensor): void {
