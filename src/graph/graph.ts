@@ -232,7 +232,9 @@ export class Graph {
 
   /** `block1/layer2/weight`: a name inside the scopes now open. A leading slash makes it absolute. */
   scoped(name: string): string {
-    return name.startsWith('/') ? name.slice(1) : [...this.#scopes, name].join('/');
+    const parts = [...this.#scopes, name];
+    const root = parts.findLastIndex((part) => part.startsWith('/'));
+    return root < 0 ? parts.join('/') : parts.slice(root).join('/').slice(1);
   }
 
   checkOwn(op: string, tensor: Tensor): void {

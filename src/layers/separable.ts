@@ -1,0 +1,60 @@
+// The papers' composite T = BN -> activation -> separable convolution (paper 001, section III.B), the building block of
+// every model here, and the dense (fully connected) composite of Fusion_3. Called by blocks.ts and models/.
+import type { Tensor } from '../graph/graph';
+import * as ops from '../graph/ops';
+import { heNormal, normal } from './init';
+import { type Activation, connectionWeights, normalize } from './normalize';
+
+export interface SeparableOptions {
+  readonly activation?: Activation;
+  /** Stride of the depthwise step, 1 by default. */
+  readonly stride?: number;
+  /** The tensors `x` is the concatenation of, when each gets a learned connection weight. */
+  readonly sources?: readonly Tensor[];
+}
+
+/** Depthwise 3x3 then pointwise 1x1, no bias (a batch normalisation always follows). x [N,H,W,C] -> [N,H/s,W/s,filters]. */
+export function separableConv(x: Tensor, filters: number, stride = 1): Tensor {
+  const { graph } = x;
+  const channels = x.shape[3]!;
+  const depthwise = graph.param('depthwise', [3, 3, 1, channels], heNormal(graph, 'depthwise', [3, 3, 1, channels], 9));
+  const pointwiseShape = [1, 1, channels, filters];
+  const pointwise = graph.param('pointwise', pointwiseShape, heNormal(graph, 'pointwise', pointwiseShape, channels));
+  return ops.conv2d(ops.depthwiseConv2d(x, depthwise, { stride }), pointwise);
+}
+
+/** T: BN -> activation -> separable convolution. Declares its parameters in the scope it is called in. */
+export function composite(x: Tensor, filters: number, options: SeparableOptions = {}): Tensor {
+  const weights = options.sources && options.sources.length > 0 ? connectionWeights(options.sources) : undefined;
+  const active = normalize('bn', x, {
+    activation: options.activation ?? 'relu',
+    ...(weights ? { channelWeights: weights } : {}),
+  });
+  return separableConv(active, filters, options.stride ?? 1);
+}
+
+/**
+ * First layer on a raw image: BN -> 3x3 convolution. A separable convolution of a one-channel image would give every
+ * output channel the same map times a number, and a rectifier before it would drop half the image, so T is not used.
+ */
+export function stem(x: Tensor, filters: number, stride = 1): Tensor {
+  const { graph } = x;
+  const channels = x.shape[3]!;
+  const shape = [3, 3, channels, filters];
+  const weight = graph.param('weight', shape, heNormal(graph, 'weight', shape, 9 * channels));
+  return ops.conv2d(normalize('bn', x), weight, { stride });
+}
+
+/** Fully connected layer with bias. x [N,C] -> [N,units]. `biasValue` starts every bias. */
+export function dense(name: string, x: Tensor, units: number, biasValue = 0): Tensor {
+  const { graph } = x;
+  return graph.scope(name, () => {
+    const inputs = x.shape[1]!;
+    const weight = graph.param(
+      'weight',
+      [inputs, units],
+      normal(graph, 'weight', [inputs, units], Math.sqrt(1 / inputs)),
+    );
+    return ops.dense(x, weight, graph.param('bias', [units], biasValue));
+  });
+}

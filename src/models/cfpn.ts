@@ -1,0 +1,71 @@
+// CFPN (paper 001): four dense blocks, three cascaded feature pyramids, channel attention. One function for the papers'
+// 224x224 form (first block at stride 2) and the 48x48-native form (stride 1); any input of at least 8x8 works.
+// Where the paper is silent: growth 32 inside a block, whose last layer gives the 128 channels; each block lowers the
+// resolution in its first layer; upsampling is nearest-neighbour.
+import { ArgumentError } from '../errors';
+import type { Tensor } from '../graph/graph';
+import { formatShape } from '../graph/graph';
+import * as ops from '../graph/ops';
+import { channelAttention, denseBlock, pyramid, unitComposite } from '../layers/blocks';
+import type { Activation } from '../layers/normalize';
+import { dense } from '../layers/separable';
+
+export interface CfpnOptions {
+  readonly classes: number;
+  readonly activation?: Activation;
+  /** Channels of a dense block's inner layers, 32. */
+  readonly growth?: number;
+  /** Channels of a dense block's output, 128. */
+  readonly width?: number;
+  /** Channels of a pyramid's maps, 64. */
+  readonly pyramidChannels?: number;
+  /** Learned weights on a dense block's connections (eq. 7), true. */
+  readonly weighted?: boolean;
+}
+
+/** Inputs at least this large take the paper's form: the first block halves the resolution too. */
+const STRIDED_FROM = 96;
+const LEVELS = 5;
+const FUSED_LEVEL = 2;
+
+/** x [N,H,W,C] -> logits [N,classes]. Units: every T, the attention, and the classifier as the last one. */
+export function cfpn(x: Tensor, options: CfpnOptions): Tensor {
+  const [, height, width] = x.shape;
+  if (x.shape.length !== 4 || height! < 8 || width! < 8) {
+    throw new ArgumentError(`[cfpn] expected an image batch [N,H,W,C] of at least 8x8, got ${formatShape(x.shape)}`);
+  }
+  const activation = options.activation ?? 'relu';
+  const channels = options.pyramidChannels ?? 64;
+  const block = {
+    activation,
+    growth: options.growth ?? 32,
+    width: options.width ?? 128,
+    layers: 5,
+    weighted: options.weighted ?? true,
+  };
+  const stride = Math.min(height!, width!) >= STRIDED_FROM ? 2 : 1;
+  const block1 = denseBlock('block1', x, { ...block, stride, first: true });
+  const block2 = denseBlock('block2', block1, { ...block, stride: 2, first: false });
+  const block3 = denseBlock('block3', block2, { ...block, stride: 2, first: false });
+  const block4 = denseBlock('block4', block3, { ...block, stride: 2, first: false });
+
+  const coarse = unitComposite('fusion1/coarse', block4, channels, { activation });
+  const fine = unitComposite('fusion1/fine', block3, channels, { activation });
+  const size: [number, number] = [fine.shape[1]!, fine.shape[2]!];
+  const base = ops.concat([ops.resize(coarse, size, { mode: 'nearest', coordinates: 'asymmetric' }), fine]);
+
+  const fused: Tensor[] = [];
+  let input = base;
+  for (let stage = 1; stage <= 3; stage += 1) {
+    // Only the fused level of the last pyramid is used, so its way up ends there.
+    const until = stage < 3 ? 0 : FUSED_LEVEL;
+    const maps = pyramid(`pyramid${stage}`, input, { activation, channels, levels: LEVELS, until });
+    fused.push(maps.get(FUSED_LEVEL)!);
+    if (stage < 3) {
+      const narrowed = unitComposite(`fusion2_${stage}`, base, channels, { activation });
+      input = ops.concat([narrowed, maps.get(0)!]);
+    }
+  }
+  const attended = channelAttention('fusion3', ops.concat(fused), activation);
+  return x.graph.unit('head', () => dense('fc', ops.globalAvgPool(attended), options.classes));
+}

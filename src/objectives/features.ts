@@ -1,0 +1,79 @@
+// What an objective looks at: a unit's output pooled, normalised, grouped and flattened to [m, d], and the kernel
+// matrices of the batch, which all units share. Called by attach.ts.
+import type { Graph, Tensor } from '../graph/graph';
+import * as ops from '../graph/ops';
+import type { ObjectiveOptions } from './options';
+
+/** A constant vector of `value`, one for each length in a graph. */
+function constantVector(graph: Graph, length: number, value: number): Tensor {
+  const key = `vector:${length}:${value}`;
+  const known = graph.memo.get(key);
+  if (known) return known[0]!;
+  const made = graph.constant(`/constant_${value}_${length}`, [length], new Float32Array(length).fill(value));
+  graph.memo.set(key, [made]);
+  return made;
+}
+
+/** Average-pools [m,H,W,C] to at most cells x cells. */
+export function poolTo(z: Tensor, cells: number): Tensor {
+  if (z.shape.length !== 4 || cells <= 0) return z;
+  const kernel: [number, number] = [Math.ceil(z.shape[1]! / cells), Math.ceil(z.shape[2]! / cells)];
+  if (kernel[0] === 1 && kernel[1] === 1) return z;
+  return ops.avgPool(z, { kernel, stride: kernel, padding: 'same' });
+}
+
+/** Zero mean and unit variance per channel over the batch (and space), without learned parameters. */
+export function standardize(z: Tensor): Tensor {
+  const channels = z.shape.at(-1)!;
+  return ops.batchNorm(z, {
+    ...ops.moments(z),
+    gamma: constantVector(z.graph, channels, 1),
+    beta: constantVector(z.graph, channels, 0),
+    training: true,
+  });
+}
+
+/** Mean square of each group of channels: [..., C] -> [..., groups]. */
+function groupChannels(z: Tensor, groups: number): Tensor {
+  const channels = z.shape.at(-1)!;
+  if (groups <= 0 || groups >= channels || channels % groups !== 0) return z;
+  const split = ops.reshape(z, [...z.shape.slice(0, -1), groups, channels / groups]);
+  return ops.reduceMean(ops.square(split), { axes: [split.shape.length - 1] });
+}
+
+/** The features of a unit's output z ([m,C] or [m,H,W,C]) that its objective sees: [m,d]. */
+export function unitFeatures(z: Tensor, options: ObjectiveOptions): Tensor {
+  let features = poolTo(z, options.pool);
+  if (options.normalize) features = standardize(features);
+  features = groupChannels(features, options.groups);
+  const flat = features.shape.length === 2 ? features : ops.flatten(features);
+  return options.kernel === 'cosine' ? ops.rowNormalize(flat) : flat;
+}
+
+/** Kernel matrices of the batch's inputs and labels, appended once a graph and shared by all units. */
+export interface BatchKernels {
+  readonly Ex: Tensor;
+  readonly Ey: Tensor;
+  readonly Rx?: Tensor;
+  readonly Ry?: Tensor;
+}
+
+/** The kernel the native ops know: a cosine kernel is the linear one of normalised rows. */
+export function nativeKernel(options: ObjectiveOptions): 'gaussian' | 'linear' {
+  return options.kernel === 'gaussian' ? 'gaussian' : 'linear';
+}
+
+/** x [m,...], labels i32 [m]. The label kernel is the same-class indicator (a Gaussian of one-hot labels has no contrast). */
+export function batchKernels(x: Tensor, labels: Tensor, options: ObjectiveOptions): BatchKernels {
+  const flat = x.shape.length === 2 ? x : ops.flatten(x);
+  const rows = options.kernel === 'cosine' ? ops.rowNormalize(flat) : flat;
+  const { kernel: Ex } = ops.kernelMatrix(ops.gram(rows), {
+    kernel: nativeKernel(options),
+    sigma: options.sigma,
+    features: flat.shape[1]!,
+  });
+  const Ey = ops.labelKernel(labels);
+  if (options.name !== 'nhsic') return { Ex, Ey };
+  const eps = { eps: options.epsilon };
+  return { Ex, Ey, Rx: ops.hsicNormalize(Ex, eps), Ry: ops.hsicNormalize(Ey, eps) };
+}
