@@ -1,0 +1,152 @@
+// Packs the real tarball and uses it as a stranger would: an empty project, no install scripts, no network, and a PATH
+// that holds node and npm but no compiler and no CMake. Run by `npm run test:package`, which builds dist/ and prebuilds/.
+// The rule easy to break: nothing here may resolve into the checkout, so every program runs with the project as its cwd.
+import { execFileSync } from 'node:child_process';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const root = path.resolve(__dirname, '../..');
+const temp = mkdtempSync(path.join(tmpdir(), 'gramian-package-'));
+const project = path.join(temp, 'project');
+const bin = path.join(temp, 'bin');
+const env = { PATH: bin, HOME: temp, npm_config_cache: path.join(temp, 'cache'), npm_config_update_notifier: 'false' };
+let tarball: { file: string; size: number; unpackedSize: number };
+
+/** Runs a program of the bare PATH in the user's project and returns what it printed. */
+function run(command: string, ...args: string[]): string {
+  return execFileSync(command, args, { cwd: project, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** Runs a tool of the checkout; it fails when the tool does. */
+function tool(name: string, ...args: string[]): string {
+  const file = path.join(root, 'node_modules/.bin', name);
+  return execFileSync(file, args, { cwd: temp, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** Runs a script that prints JSON. */
+function evaluate<T>(file: string, text: string): T {
+  writeFileSync(path.join(project, file), text);
+  return JSON.parse(run('node', file)) as T;
+}
+
+/** A PATH with these programs only. */
+function makeBarePath(): void {
+  mkdirSync(bin);
+  for (const name of ['node', 'npm', 'npx', 'sh']) {
+    symlinkSync(execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim(), path.join(bin, name));
+  }
+}
+
+function pack(folder: string): void {
+  const printed = execFileSync('node', [path.join(root, 'scripts/pack.mjs'), temp], { cwd: folder, encoding: 'utf8' });
+  tarball = JSON.parse(printed.trim().split('\n').at(-1) ?? '');
+}
+
+/** Run-time dependencies come as tarballs made from the checkout's own copies, so that npm needs no network. */
+function packDependencies(): string[] {
+  const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+  return Object.keys(manifest.dependencies ?? {}).map((name) => {
+    const folder = path.join(root, 'node_modules', name);
+    const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', temp];
+    const [report] = JSON.parse(execFileSync('npm', args, { cwd: folder, encoding: 'utf8' }));
+    return path.join(temp, report.filename);
+  });
+}
+
+beforeAll(() => {
+  makeBarePath();
+  mkdirSync(project);
+  writeFileSync(path.join(project, 'package.json'), JSON.stringify({ name: 'stranger', private: true }));
+  pack(root);
+  run(
+    'npm',
+    'install',
+    '--ignore-scripts',
+    '--offline',
+    '--no-audit',
+    '--no-fund',
+    tarball.file,
+    ...packDependencies(),
+  );
+});
+
+afterAll(() => {
+  rmSync(temp, { recursive: true, force: true });
+});
+
+describe('the packed tarball', () => {
+  it('holds no build file and no script, and is small', () => {
+    const installed = path.join(project, 'node_modules/gramian');
+    expect(readdirSync(installed).sort()).toEqual(['LICENSE', 'README.md', 'dist', 'package.json', 'prebuilds']);
+    const manifest = JSON.parse(readFileSync(path.join(installed, 'package.json'), 'utf8'));
+    expect(manifest.scripts).toBeUndefined();
+    expect(manifest.devDependencies).toBeUndefined();
+    expect(manifest.gypfile).toBe(false);
+    expect(statSync(tarball.file).size).toBe(tarball.size);
+    expect(tarball.size).toBeLessThan(20e6);
+    expect(tarball.unpackedSize).toBeLessThan(60e6);
+  });
+
+  it('is installed where no compiler is', () => {
+    const found = 'for tool in cc gcc g++ c++ clang cmake make python3; do command -v $tool; done; true';
+    expect(run('sh', '-c', found)).toBe('');
+    expect(run('node', '--version')).toMatch(/^v\d+/);
+  });
+
+  it('passes publint and attw', () => {
+    expect(tool('publint', 'run', tarball.file, '--strict')).toContain('All good!');
+    expect(tool('attw', tarball.file, '--no-definitely-typed', '--no-color')).toContain('No problems found');
+  });
+
+  it('gives import and require the same names and the same classes', () => {
+    const result = evaluate<{ missing: string[]; extra: string[]; different: string[]; count: number }>(
+      'faces.mjs',
+      `import * as esm from 'gramian';
+       import { createRequire } from 'node:module';
+       const cjs = createRequire(import.meta.url)('gramian');
+       const names = Object.keys(esm);
+       console.log(JSON.stringify({
+         count: names.length,
+         missing: Object.keys(cjs).filter((name) => !names.includes(name)),
+         extra: names.filter((name) => !(name in cjs)),
+         different: names.filter((name) => esm[name] !== cjs[name]),
+       }));`,
+    );
+    expect(result).toEqual({ count: expect.any(Number), missing: [], extra: [], different: [] });
+    expect(result.count).toBeGreaterThan(20);
+  });
+
+  it('compiles and steps a graph with the prebuilt addon', () => {
+    const result = evaluate<{ y: number[]; addon: string }>(
+      'step.cjs',
+      `const { Graph, compile, relu, add } = require('gramian');
+       const graph = new Graph();
+       const a = graph.input('a', [2, 3]);
+       const b = graph.input('b', [2, 3]);
+       const plan = compile(graph, { outputs: { y: relu(add(a, b)) }, device: 'cpu' });
+       plan.step({ a: new Float32Array([1, -2, 3, -4, 5, -6]), b: new Float32Array([1, 1, 1, 1, 1, 1]) }).then(({ y }) => {
+         plan.dispose();
+         const addon = Object.keys(require.cache).find((file) => file.endsWith('.node'));
+         console.log(JSON.stringify({ y: [...y], addon }));
+       });`,
+    );
+    expect(result.y).toEqual([2, 0, 4, 0, 6, 0]);
+    expect(result.addon).toContain(path.join(project, 'node_modules/gramian/prebuilds/'));
+  });
+
+  it('runs its program through npx', () => {
+    const info = JSON.parse(run('npx', '--offline', 'gramian', 'info', '--json'));
+    expect(JSON.stringify(info)).toContain('"cpu"');
+  });
+});
