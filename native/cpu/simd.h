@@ -89,8 +89,10 @@ typedef int32_t vi __attribute__((vector_size(W * 4)));
   return (vf)_mm512_maskz_sqrt_ps((__mmask16)-1, (__m512)a);  // the plain form trips a GCC 12 warning
 #elif defined(__AVX2__)
   return (vf)_mm256_sqrt_ps((__m256)a);
+#elif defined(__SSE2__) && !defined(GRAMIAN_SCALAR)
+  return (vf)_mm_sqrt_ps((__m128)a);
 #else
-  vf r;
+  vf r = a;
   for (int i = 0; i < W; ++i) r[i] = __builtin_sqrtf(a[i]);
   return r;
 #endif
