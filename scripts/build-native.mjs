@@ -67,7 +67,7 @@ function main() {
     console.error(`build-native: the build failed after ${seconds} s, see the messages above`);
     return 1;
   }
-  console.log(`build-native: ${path.relative(root, path.join(out, 'Release'))} is up to date (${seconds} s)`);
+  console.log(`build-native: ${path.relative(root, out)} is up to date (${seconds} s)`);
   return 0;
 }
 
