@@ -161,6 +161,8 @@ export class Graph {
   ): Tensor[] {
     for (const input of inputs) this.checkOwn(op, input);
     const unique = this.#unused(this.scoped(name));
+    // A lone output takes the node's name itself; otherwise the name is claimed here, so that no other node gets it.
+    if (outputs.length !== 1) this.#names.add(unique);
     const made = outputs.map((output, index) =>
       this.#add('temp', outputs.length > 1 ? `${unique}:${index}` : unique, output.shape, output.dtype ?? 'f32'),
     );
@@ -186,13 +188,15 @@ export class Graph {
         throw new GraphError(`[${op}] only a param or a state can be updated, "${tensor.name}" is a ${kind}`);
       }
     }
+    const unique = this.#unused(this.scoped(op));
+    this.#names.add(unique);
     this.nodes.push({
       op,
       inputs: inputs.map((input) => input.id),
       outputs: writes.map((output) => output.id),
       attrs,
       unit: this.#unit,
-      name: this.#unused(this.scoped(op)),
+      name: unique,
     });
   }
 
