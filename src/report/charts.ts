@@ -1,0 +1,293 @@
+// The kinds of chart a report needs: lines, small multiples, paths through a plane, bars, heat maps. Each takes plain
+// data and returns one SVG. figures.ts is the caller. Sizes are pixels; width is the caller's, height mostly follows.
+import { category, inkOn, timeColor, valueColor } from './color';
+import {
+  axes,
+  clip,
+  escapeText,
+  type Frame,
+  finite,
+  formatNumber,
+  legend,
+  lines,
+  niceTicks,
+  type Point,
+  type Range,
+  rangeOf,
+  round,
+  type Series,
+  svg,
+  text,
+  textWidth,
+  toX,
+  toY,
+} from './svg';
+
+export interface LineChart {
+  readonly title: string;
+  readonly xLabel: string;
+  readonly yLabel: string;
+  readonly series: readonly Series[];
+  readonly width?: number;
+  readonly height?: number;
+  readonly yRange?: Range;
+  readonly yFormat?: (value: number) => string;
+}
+
+export function lineChart(chart: LineChart): string {
+  const width = chart.width ?? 560;
+  const height = chart.height ?? 320;
+  const left = 66;
+  const named = chart.series.filter((one) => !one.faint);
+  const [key, keyHeight] = legend(left, 42, width - left - 12, named.length > 1 ? named.map((one) => one.name) : []);
+  const top = 34 + keyHeight;
+  const points = chart.series.flatMap((one) => finite(one.points));
+  const frame: Frame = {
+    left,
+    top,
+    width: width - left - 18,
+    height: height - top - 46,
+    xs: rangeOf(points.map(([x]) => x)),
+    ys:
+      chart.yRange ??
+      rangeOf(
+        points.map(([, y]) => y),
+        0.04,
+      ),
+  };
+  const { xLabel, yLabel } = chart;
+  const body = axes(frame, { xLabel, yLabel, ...(chart.yFormat ? { yFormat: chart.yFormat } : {}) });
+  return svg(
+    width,
+    height,
+    chart.title,
+    text(12, 20, chart.title, { kind: 'title' }) + key + body + lines(frame, chart.series),
+  );
+}
+
+export interface Multiples {
+  readonly title: string;
+  readonly xLabel: string;
+  /** Names of the series, the same in every panel. */
+  readonly names: readonly string[];
+  readonly panels: readonly { readonly title: string; readonly series: readonly Series[] }[];
+  readonly width?: number;
+}
+
+/** One small panel for each unit, each with a scale of its own that says its ends; the x axis is shared. */
+export function smallMultiples(chart: Multiples): string {
+  const width = chart.width ?? 1140;
+  const columns = Math.max(1, Math.min(6, chart.panels.length));
+  const cell = (width - 16) / columns;
+  const panelHeight = 128;
+  const [key, keyHeight] = legend(12, 42, width - 24, chart.names);
+  const top = 36 + keyHeight;
+  const xs = rangeOf(chart.panels.flatMap((panel) => panel.series.flatMap((one) => one.points.map(([x]) => x))));
+  const parts = chart.panels.map((panel, index) => {
+    const x = 8 + (index % columns) * cell;
+    const y = top + Math.floor(index / columns) * panelHeight;
+    const ys = rangeOf(
+      panel.series.flatMap((one) => one.points.map(([, value]) => value)),
+      0.06,
+    );
+    const frame: Frame = { left: x + 50, top: y + 20, width: cell - 62, height: panelHeight - 48, xs, ys };
+    const shown = clip(panel.title, Math.floor((cell - 12) / 6.2));
+    const ends = niceTicks(ys[0], ys[1], 2);
+    return (
+      text(x + 4, y + 12, shown, { kind: 'small' }) +
+      axes(frame, { yTicks: ends, xTicks: xs }) +
+      lines(frame, panel.series)
+    );
+  });
+  const rows = Math.ceil(chart.panels.length / columns);
+  const height = top + rows * panelHeight + 22;
+  const footer = text(width / 2, height - 8, chart.xLabel, { anchor: 'middle', kind: 'small' });
+  return svg(width, height, chart.title, text(12, 20, chart.title, { kind: 'title' }) + key + parts.join('') + footer);
+}
+
+export interface Plane {
+  readonly title: string;
+  readonly xLabel: string;
+  readonly yLabel: string;
+  /** One path for each unit, in order of time. Its end is marked with `mark`. */
+  readonly paths: readonly { readonly name: string; readonly mark: string; readonly points: readonly Point[] }[];
+  readonly width?: number;
+  readonly height?: number;
+}
+
+/** Paths through a plane, coloured by time: start blue, end orange. */
+export function plane(chart: Plane): string {
+  const width = chart.width ?? 560;
+  const height = chart.height ?? 440;
+  const points = chart.paths.flatMap((path) => finite(path.points));
+  const frame: Frame = {
+    left: 66,
+    top: 58,
+    width: width - 92,
+    height: height - 104,
+    xs: rangeOf(
+      points.map(([x]) => x),
+      0.05,
+    ),
+    ys: rangeOf(
+      points.map(([, y]) => y),
+      0.05,
+    ),
+  };
+  const drawn = chart.paths.map((path) => {
+    const own = finite(path.points).map(([x, y]): Point => [toX(frame, x), toY(frame, y)]);
+    const end = own.at(-1);
+    if (!end) return '';
+    const segments = own.slice(1).map((to, index) => {
+      const from = own[index] as Point;
+      const color = timeColor((index + 1) / Math.max(1, own.length - 1));
+      return `<path class="line" stroke="${color}" d="M${round(from[0])} ${round(from[1])}L${round(to[0])} ${round(to[1])}"/>`;
+    });
+    const dot = `<circle cx="${round(end[0])}" cy="${round(end[1])}" r="3.2" fill="${timeColor(1)}"><title>${escapeText(path.name)}</title></circle>`;
+    return segments.join('') + dot + text(end[0] + 5, end[1] + 4, path.mark, { kind: 'tiny' });
+  });
+  const steps = Array.from({ length: 40 }, (_, index) => {
+    const x = width - 26 - 160 + index * 4;
+    return `<rect x="${x}" y="34" width="4.5" height="8" fill="${timeColor(index / 39)}"/>`;
+  });
+  const key = `${steps.join('')}${text(width - 192, 42, 'start', { anchor: 'end', kind: 'tiny' })}${text(width - 22, 42, 'end', { kind: 'tiny' })}`;
+  const { xLabel, yLabel } = chart;
+  const body = axes(frame, { xLabel, yLabel }) + drawn.join('') + key;
+  return svg(width, height, chart.title, text(12, 20, chart.title, { kind: 'title' }) + body);
+}
+
+export interface Bars {
+  readonly title: string;
+  readonly yLabel: string;
+  readonly categories: readonly string[];
+  readonly series: readonly { readonly name: string; readonly values: readonly number[] }[];
+  readonly width?: number;
+  readonly height?: number;
+}
+
+/** Grouped bars: one group for each category, one bar in it for each series. */
+export function barChart(chart: Bars): string {
+  const width = chart.width ?? 560;
+  const height = chart.height ?? 320;
+  const [key, keyHeight] = legend(
+    66,
+    42,
+    width - 78,
+    chart.series.map((one) => one.name),
+  );
+  const top = 34 + keyHeight;
+  const high = rangeOf(chart.series.flatMap((one) => one.values))[1];
+  const ys: Range = [0, Math.max(high, 1e-9) * 1.05];
+  const xs: Range = [0, Math.max(1, chart.categories.length)];
+  const frame: Frame = { left: 66, top, width: width - 84, height: height - top - 46, xs, ys };
+  const bar = (frame.width / xs[1]) * (0.8 / Math.max(1, chart.series.length));
+  const parts = chart.categories.map((name, group) => {
+    const start = toX(frame, group + 0.1);
+    const bars = chart.series.map((one, index) => {
+      const value = one.values[group] ?? 0;
+      const y = toY(frame, value);
+      const label = `<title>${escapeText(`${one.name}, ${name}: ${value}`)}</title>`;
+      return `<rect x="${round(start + index * bar)}" y="${round(y)}" width="${round(bar * 0.94)}" height="${round(Math.max(0, frame.top + frame.height - y))}" fill="${category(index)}">${label}</rect>`;
+    });
+    const room = Math.max(3, Math.floor(frame.width / xs[1] / 6));
+    const label = text(toX(frame, group + 0.5), frame.top + frame.height + 16, clip(name, room), {
+      anchor: 'middle',
+      kind: 'tick',
+    });
+    return bars.join('') + label;
+  });
+  const body = axes(frame, { yLabel: chart.yLabel, xTicks: [] }) + parts.join('');
+  return svg(width, height, chart.title, text(12, 20, chart.title, { kind: 'title' }) + key + body);
+}
+
+export interface HeatMap {
+  readonly title: string;
+  readonly rows: readonly string[];
+  readonly columns: readonly string[];
+  readonly values: readonly (readonly number[])[];
+  /** What is written in a cell; nothing when absent. */
+  readonly cellText?: (row: number, column: number) => readonly string[];
+  /** What stands right of a row. */
+  readonly rowNote?: (row: number) => string;
+  readonly range?: Range;
+  /** Colours follow the logarithm; values are then positive. */
+  readonly log?: boolean;
+  readonly rowTitle?: string;
+  readonly columnTitle?: string;
+  readonly width?: number;
+  readonly cellHeight?: number;
+  readonly format?: (value: number) => string;
+}
+
+/** A matrix of coloured cells with a colour bar; cells without a finite value stay empty. */
+export function heatMap(chart: HeatMap): string {
+  const width = chart.width ?? 560;
+  const cellHeight = chart.cellHeight ?? 16;
+  const longest = Math.max(4, ...chart.rows.map((row) => Math.min(24, row.length)));
+  const left = 14 + textWidth('m'.repeat(longest), 11) + (chart.rowTitle ? 18 : 0);
+  const right = chart.rowNote ? 62 : 16;
+  const top = chart.columnTitle ? 74 : 62;
+  const cellWidth = (width - left - right) / Math.max(1, chart.columns.length);
+  const scale = chart.log ? Math.log : (value: number) => value;
+  const [low, high] = (chart.range ?? rangeOf(chart.values.flat())).map((end) =>
+    scale(chart.log ? Math.max(end, 1e-9) : end),
+  ) as [number, number];
+  const share = (value: number) => (scale(value) - low) / (high - low || 1);
+  const format = chart.format ?? formatNumber;
+  const skip = Math.ceil(textWidth('0000', 11) / cellWidth);
+  const parts = chart.rows.map((name, row) => {
+    const y = top + row * cellHeight;
+    const cells = chart.columns.map((column, index) => {
+      const value = chart.values[row]?.[index];
+      if (value === undefined || value === null || !Number.isFinite(scale(value))) return '';
+      const x = left + index * cellWidth;
+      const title = `<title>${escapeText(`${name}, ${column}: ${format(value)}`)}</title>`;
+      const box = `<rect x="${round(x)}" y="${round(y)}" width="${round(cellWidth + 0.3)}" height="${round(cellHeight - 1)}" fill="${valueColor(share(value))}">${title}</rect>`;
+      const written = (chart.cellText?.(row, index) ?? []).map((line, place, all) =>
+        text(x + cellWidth / 2, y + cellHeight / 2 + 4 + (place - (all.length - 1) / 2) * 13, line, {
+          anchor: 'middle',
+          fill: inkOn(share(value)),
+        }),
+      );
+      return box + written.join('');
+    });
+    const label = text(left - 6, y + cellHeight / 2 + 4, clip(name, 24), { anchor: 'end', kind: 'small' });
+    const note = chart.rowNote
+      ? text(width - right + 6, y + cellHeight / 2 + 4, chart.rowNote(row), { kind: 'small' })
+      : '';
+    return cells.join('') + label + note;
+  });
+  const heads = chart.columns.map((name, index) =>
+    index % skip === 0
+      ? text(left + (index + 0.5) * cellWidth, top - 6, clip(name, Math.max(4, Math.floor((cellWidth * skip) / 6))), {
+          anchor: 'middle',
+          kind: 'tick',
+        })
+      : '',
+  );
+  const height = top + chart.rows.length * cellHeight + 14;
+  const titles = [
+    chart.columnTitle
+      ? text(left + (width - left - right) / 2, top - 24, chart.columnTitle, { anchor: 'middle', kind: 'small' })
+      : '',
+    chart.rowTitle
+      ? text(16, top + (chart.rows.length * cellHeight) / 2, chart.rowTitle, {
+          anchor: 'middle',
+          kind: 'small',
+          rotate: -90,
+        })
+      : '',
+  ];
+  const ends: Range = chart.log ? [Math.exp(low), Math.exp(high)] : [low, high];
+  const body = parts.join('') + heads.join('') + titles.join('') + colorBar(width, ends, format);
+  return svg(width, height, chart.title, text(12, 20, chart.title, { kind: 'title' }) + body);
+}
+
+function colorBar(width: number, ends: Range, format: (value: number) => string): string {
+  const steps = Array.from({ length: 30 }, (_, index) => {
+    const x = width - 60 - 120 + index * 4;
+    return `<rect x="${x}" y="28" width="4.5" height="8" fill="${valueColor(index / 29)}"/>`;
+  });
+  const low = text(width - 185, 36, format(ends[0]), { anchor: 'end', kind: 'tiny' });
+  return `${steps.join('')}${low}${text(width - 55, 36, format(ends[1]), { kind: 'tiny' })}`;
+}
