@@ -1,0 +1,404 @@
+// The float32 product behind matmul, gram and the convolutions: C = A B (A may be transposed), blocked and packed.
+// Included by matmul.cpp, gram.cpp and conv2d.cpp; their *_prepare calls plan_gemm, their *_run calls run_gemm.
+// Operands are small structs: a row source (copies pieces of its rows), a packer of B and a target (rows of C), so an
+// image read through a convolution window is an operand like any matrix and is never written out as one.
+// The rule easy to break: an element of C is one FMA chain per block of kKC, blocks added in order, chunks of K added
+// by a fixed tree; blocks and chunks depend on the shape alone, never on the ISA or the number of threads.
+#pragma once
+#include "cpu/simd.h"
+
+namespace gramian::cpu::GRAMIAN_ISA {
+namespace {
+
+// A tile of C is kMR rows by two vectors, held in registers.
+#if defined(__AVX512F__)
+constexpr int kMR = 14;
+#elif defined(__AVX2__)
+constexpr int kMR = 6;
+#else
+constexpr int kMR = 4;
+#endif
+constexpr int kNR = 2 * W;
+constexpr int64_t kKC = 256;
+constexpr int64_t kRowPitch = kKC + 16;  // of a copied row of A: an odd number of cache lines, so rows spread over sets
+constexpr int64_t kBlock = 256;          // columns of C (and rows, A transposed) of one piece of work
+constexpr int64_t kMaxSlots = 32;        // pieces of scratch memory, hence the most threads one product can use
+constexpr int64_t kMaxChunks = 32;
+
+// ---------------------------------------------------------------- small copies
+
+// `dst` must have room for n rounded up to W; what lies past n is undefined.
+[[maybe_unused]] inline void copy_floats(float* dst, const float* src, int64_t n) {
+  if (n < W) {
+    for (int64_t i = 0; i < n; ++i) dst[i] = src[i];
+    return;
+  }
+  for (int64_t i = 0; i + W <= n; i += W) store(dst + i, load(src + i));
+  store(dst + n - W, load(src + n - W));
+}
+[[maybe_unused]] inline void zero_floats(float* dst, int64_t n) {
+  int64_t i = 0;
+  for (; i + W <= n; i += W) store(dst + i, vf{});
+  for (; i < n; ++i) dst[i] = 0;
+}
+#if defined(__AVX2__) && !defined(__AVX512F__)
+// load_n and store_n without a call to memcpy: a narrow C spends its time here.
+inline __m256i lane_mask(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+[[maybe_unused]] inline vf load_lanes(const float* p, int n) { return (vf)_mm256_maskload_ps(p, lane_mask(n)); }
+[[maybe_unused]] inline void store_lanes(float* p, vf v, int n) { _mm256_maskstore_ps(p, lane_mask(n), (__m256)v); }
+#else
+[[maybe_unused]] inline vf load_lanes(const float* p, int n) { return load_n(p, n); }
+[[maybe_unused]] inline void store_lanes(float* p, vf v, int n) { store_n(p, v, n); }
+#endif
+
+// ---------------------------------------------------------------- the tile kernels
+
+struct Tile {
+  const float* a;   // by rows: a(i,k) = a[i * kRowPitch + k]; by columns: a(i,k) = a[k * a_pitch + i]
+  int64_t a_pitch;  // by columns only
+  const float* b;   // packed: V vectors for each k
+  int64_t k;
+  float* const* c;  // a pointer for each row of C
+  int64_t column;   // of the tile's first element in those rows
+  int rows;         // rows to store; the kernel computes R of them, R even
+  int lanes;        // lanes of the last vector to store, 1..W
+  bool accumulate;  // add to C instead of replacing it
+};
+
+template <int R, int V, bool kByRows>
+void tile_kernel(const Tile& tile) {
+  vf sum[R][V];
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i)
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) sum[i][v] = vf{};
+  const float* a = tile.a;
+  const float* b = tile.b;
+  const int64_t a_step = kByRows ? 1 : tile.a_pitch;
+  for (int64_t k = tile.k; k > 0; --k) {
+    vf right[V];
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) right[v] = load(b + v * W);
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) {
+      const vf left = set1(a[kByRows ? i * kRowPitch : i]);
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) sum[i][v] = fma(left, right[v], sum[i][v]);
+    }
+    a += a_step;
+    b += V * W;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i) {
+    if (i >= tile.rows) break;
+    float* c = tile.c[i] + tile.column;
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) {
+      const bool whole = v < V - 1 || tile.lanes == W;
+      vf value = sum[i][v];
+      if (tile.accumulate) value = value + (whole ? load(c + v * W) : load_lanes(c + v * W, tile.lanes));
+      if (whole) {
+        store(c + v * W, value);
+      } else {
+        store_lanes(c + v * W, value, tile.lanes);
+      }
+    }
+  }
+}
+
+using TileKernel = void (*)(const Tile&);
+
+// The kernel for `rows` rows (1..kMR) and V vectors.
+template <int V, bool kByRows>
+TileKernel kernel_for_rows(int rows) {
+#if defined(__AVX512F__)
+  if (rows > 12) return tile_kernel<14, V, kByRows>;
+  if (rows > 10) return tile_kernel<12, V, kByRows>;
+  if (rows > 8) return tile_kernel<10, V, kByRows>;
+  if (rows > 6) return tile_kernel<8, V, kByRows>;
+#endif
+#if defined(__AVX2__)
+  if (rows > 4) return tile_kernel<6, V, kByRows>;
+#endif
+  if (rows > 2) return tile_kernel<4, V, kByRows>;
+  return tile_kernel<2, V, kByRows>;
+}
+
+// One panel of up to kMR rows of A against all of a packed B of n columns.
+template <bool kByRows>
+[[maybe_unused]] void multiply_panel(const float* a, int64_t a_pitch, int rows, const float* b, int64_t n, int64_t k,
+                                     float* const* c, int64_t column, bool accumulate) {
+  Tile tile{a, a_pitch, b, k, c, column, rows, W, accumulate};
+  const TileKernel wide = kernel_for_rows<2, kByRows>(rows);
+  for (; n > W; n -= kNR) {
+    tile.lanes = n >= kNR ? W : (int)(n - W);
+    wide(tile);
+    tile.b += k * kNR;
+    tile.column += kNR;
+  }
+  if (n <= 0) return;
+  tile.lanes = (int)n;
+  kernel_for_rows<1, kByRows>(rows)(tile);
+}
+
+// ---------------------------------------------------------------- packing B
+
+// Packed B is a sequence of panels of kNR columns (W in the last one, when that is enough), each [k][width].
+[[maybe_unused]] inline int64_t panel_width(int64_t columns_left) { return columns_left > W ? kNR : W; }
+
+// Rows [0, k) of a row-major matrix with n columns.
+[[maybe_unused]] inline void pack_rows(float* packed, const float* b, int64_t pitch, int64_t k, int64_t n) {
+  for (int64_t row = 0; row < k; ++row, b += pitch) {
+    float* panel = packed;
+    for (int64_t j = 0; j < n; j += kNR) {
+      const int64_t width = panel_width(n - j);
+      float* dst = panel + row * width;
+      for (int64_t v = 0; v < width; v += W) {
+        const int64_t left = n - j - v;
+        store(dst + v, left >= W ? load(b + j + v) : load_lanes(b + j + v, (int)left));
+      }
+      panel += k * width;
+    }
+  }
+}
+
+template <int S, int... L>
+inline void exchange_lanes(vf& a, vf& b) {
+  const vf low = __builtin_shufflevector(a, b, ((L & S) ? W + L - S : L)...);
+  const vf high = __builtin_shufflevector(a, b, ((L & S) ? W + L : L + S)...);
+  a = low;
+  b = high;
+}
+template <int S>
+inline void transpose_step(vf* rows) {
+#pragma GCC unroll 16
+  for (int i = 0; i < W; ++i) {
+    if (i & S) continue;
+#if defined(__AVX512F__)
+    exchange_lanes<S, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15>(rows[i], rows[i + S]);
+#elif defined(__AVX2__)
+    exchange_lanes<S, 0, 1, 2, 3, 4, 5, 6, 7>(rows[i], rows[i + S]);
+#else
+    exchange_lanes<S, 0, 1, 2, 3>(rows[i], rows[i + S]);
+#endif
+  }
+}
+// W x W in registers: lane bit S and row bit S change places, for every bit.
+inline void transpose_square(vf* rows) {
+  transpose_step<1>(rows);
+  transpose_step<2>(rows);
+#if defined(__AVX2__)
+  transpose_step<4>(rows);
+#endif
+#if defined(__AVX512F__)
+  transpose_step<8>(rows);
+#endif
+}
+
+// Columns [0, k) of a row-major matrix with n rows, as rows k0.. of a packed B of k_total rows.
+[[maybe_unused]] inline void pack_columns(float* packed, const float* b, int64_t pitch, int64_t k_total, int64_t k0,
+                                          int64_t k, int64_t n) {
+  float* panel = packed;
+  for (int64_t j = 0; j < n; j += kNR) {
+    const int64_t width = panel_width(n - j);
+    for (int64_t v = 0; v < width; v += W) {
+      const int64_t rows = min64(W, n - j - v);
+      for (int64_t col = 0; col < k; col += W) {
+        const int64_t cols = min64(W, k - col);
+        vf square[W];
+#pragma GCC unroll 16
+        for (int i = 0; i < W; ++i) {
+          const float* src = b + (j + v + i) * pitch + col;
+          square[i] = i >= rows ? vf{} : cols == W ? load(src) : load_lanes(src, (int)cols);
+        }
+        transpose_square(square);
+        float* dst = panel + (k0 + col) * width + v;
+#pragma GCC unroll 16
+        for (int i = 0; i < W; ++i)
+          if (i < cols) store(dst + i * width, square[i]);
+      }
+    }
+    panel += k_total * width;
+  }
+}
+
+// ---------------------------------------------------------------- operands
+
+// A row-major matrix as row source (A, or A' when the product is planned transposed), as B and as C.
+struct Matrix {
+  float* data;
+  int64_t pitch;
+  int64_t group_step;  // elements from one group's matrix to the next (0 without groups)
+
+  Matrix group(int64_t g) const { return {data + g * group_step, pitch, group_step}; }
+  void copy(float* dst, int64_t row, int64_t column, int64_t count) const {
+    copy_floats(dst, data + row * pitch + column, count);
+  }
+  void pack(float* packed, int64_t k0, int64_t k, int64_t n0, int64_t n) const {
+    pack_rows(packed, data + k0 * pitch + n0, pitch, k, n);
+  }
+  float* row(int64_t i) const { return data + i * pitch; }
+};
+
+// B given as its transpose, a row-major [n, k] matrix.
+struct TransposedMatrix {
+  const float* data;
+  int64_t pitch;
+  int64_t group_step;
+
+  TransposedMatrix group(int64_t g) const { return {data + g * group_step, pitch, group_step}; }
+  void pack(float* packed, int64_t k0, int64_t k, int64_t n0, int64_t n) const {
+    pack_columns(packed, data + n0 * pitch + k0, pitch, k, 0, k, n);
+  }
+};
+
+[[maybe_unused]] inline Matrix matrix_of(const View& view) { return {static_cast<float*>(view.data), view.pitch, 0}; }
+
+// ---------------------------------------------------------------- the plan
+
+struct GemmPlan {
+  int64_t groups, m, n, k;
+  int64_t m_block, n_block, k_chunk;  // one piece of work: that many rows, columns and terms
+  int64_t m_blocks, n_blocks, k_chunks;
+  int64_t slots, slot_floats;             // each slot runs its share of the pieces in its own scratch
+  int64_t partial_pitch, partial_floats;  // one chunk's whole C, when K is cut into chunks
+  int64_t workspace_bytes;
+};
+
+[[maybe_unused]] inline int64_t round_up(int64_t value, int64_t unit) { return ceil_div(value, unit) * unit; }
+
+// Rows of the staging copy of a transposed A: an odd number of cache lines, with room for a tile's overhang.
+[[maybe_unused]] inline int64_t stage_pitch(int64_t m_block) {
+  const int64_t lines = ceil_div(m_block + kMR + W, 16);
+  return (lines | 1) * 16;
+}
+
+// The product of `groups` independent [m,k] x [k,n] pairs. transposed: the row source holds A' ([k,m]).
+[[maybe_unused]] GemmPlan plan_gemm(int64_t groups, int64_t m, int64_t n, int64_t k, bool transposed) {
+  GemmPlan plan = {};
+  plan.groups = groups, plan.m = m, plan.n = n, plan.k = k;
+  // Equal blocks rather than full ones and a rest.
+  plan.n_blocks = ceil_div(n, kBlock);
+  plan.n_block = round_up(ceil_div(n, plan.n_blocks), kNR);
+  plan.n_blocks = ceil_div(n, plan.n_block);
+  const int64_t most_rows = transposed ? kBlock / kMR * kMR : max64(1, 512 / kMR) * kMR;
+  const int64_t share = round_up(ceil_div(m * plan.n_blocks * groups, kMaxSlots), kMR);
+  plan.m_block = transposed ? most_rows : min64(most_rows, max64(share, 128 / kMR * kMR));
+  plan.m_blocks = ceil_div(m, plan.m_block);
+  plan.m_block = round_up(ceil_div(m, plan.m_blocks), kMR);
+  plan.m_blocks = ceil_div(m, plan.m_block);
+  // The chunks of K must not depend on the tile's size, or the bits would depend on the ISA.
+  const int64_t areas = groups * ceil_div(m, kBlock) * ceil_div(n, kBlock);
+  const int64_t by_memory = (8 << 20) / max64(1, groups * m * n);
+  int64_t chunks = min64(min64(kMaxChunks / areas, k / 512), by_memory);
+  if (chunks < 1) chunks = 1;
+  plan.k_chunk = round_up(ceil_div(k, chunks), 16);
+  plan.k_chunks = ceil_div(k, plan.k_chunk);
+  const int64_t pieces = groups * plan.m_blocks * plan.n_blocks * plan.k_chunks;
+  plan.slots = min64(pieces, kMaxSlots);
+  const int64_t kc = min64(k, kKC);
+  plan.slot_floats = kc * plan.n_block + (transposed ? kc * stage_pitch(plan.m_block) : 0);
+  plan.slot_floats = round_up(plan.slot_floats, 16);
+  if (plan.k_chunks > 1) {
+    plan.partial_pitch = round_up(n, 16);
+    plan.partial_floats = groups * m * plan.partial_pitch;
+  }
+  plan.workspace_bytes = 4 * (plan.slots * plan.slot_floats + plan.k_chunks * plan.partial_floats);
+  return plan;
+}
+
+// ---------------------------------------------------------------- the run
+
+struct Range {
+  int64_t begin, count;
+};
+[[maybe_unused]] inline Range range_of(int64_t index, int64_t step, int64_t total) {
+  const int64_t begin = index * step;
+  return {begin, min64(step, total - begin)};
+}
+
+// One piece: rows x columns of C over the terms of one chunk, in equal blocks of at most kKC terms.
+template <bool kTransposed, class A, class B, class C>
+void gemm_piece(const A& a, const B& b, const C& c, Range rows, Range columns, Range terms, float* scratch) {
+  const int64_t blocks = ceil_div(terms.count, kKC);
+  const int64_t k_block = ceil_div(terms.count, blocks);
+  float* packed = scratch;
+  alignas(64) float panel[kMR * kRowPitch];
+  float* c_rows[kMR];
+  for (int64_t done = 0; done < terms.count; done += k_block) {
+    const int64_t k0 = terms.begin + done, k = min64(k_block, terms.count - done);
+    b.pack(packed, k0, k, columns.begin, columns.count);
+    float* staged = packed + k * round_up(columns.count, W);
+    const int64_t pitch = kTransposed ? stage_pitch(rows.count) : 0;
+    if constexpr (kTransposed)
+      for (int64_t i = 0; i < k; ++i) a.copy(staged + i * pitch, k0 + i, rows.begin, rows.count);
+    for (int64_t i0 = 0; i0 < rows.count; i0 += kMR) {
+      const int count = (int)min64(kMR, rows.count - i0);
+      for (int i = 0; i < count; ++i) c_rows[i] = c.row(rows.begin + i0 + i);
+      if constexpr (kTransposed) {
+        multiply_panel<false>(staged + i0, pitch, count, packed, columns.count, k, c_rows, columns.begin, done > 0);
+      } else {
+        for (int i = 0; i < count; ++i) a.copy(panel + i * kRowPitch, rows.begin + i0 + i, k0, k);
+        if (count & 1) zero_floats(panel + count * kRowPitch, k);
+        multiply_panel<true>(panel, 0, count, packed, columns.count, k, c_rows, columns.begin, done > 0);
+      }
+    }
+  }
+}
+
+// Adds `count` vectors in place by halving strides; the order is fixed by count.
+[[maybe_unused]] inline vf tree_sum(vf* values, int64_t count) {
+  for (int64_t step = 1; step < count; step *= 2)
+    for (int64_t i = 0; i + step < count; i += 2 * step) values[i] = values[i] + values[i + step];
+  return values[0];
+}
+
+// c = sum over chunks of partial[chunk], where each chunk is `stride` floats.
+[[maybe_unused]] inline void sum_chunks(float* c, const float* partial, int64_t stride, int64_t chunks, int64_t n) {
+  for (int64_t j = 0; j < n; j += W) {
+    vf values[kMaxChunks];
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) values[chunk] = load(partial + chunk * stride + j);
+    const vf total = tree_sum(values, chunks);
+    if (n - j >= W) {
+      store(c + j, total);
+    } else {
+      store_lanes(c + j, total, (int)(n - j));
+    }
+  }
+}
+
+template <bool kTransposed, class A, class B, class C>
+void run_gemm(const GemmPlan& plan, void* workspace, const Parallel& parallel, const A& a, const B& b, const C& c) {
+  float* const partials = static_cast<float*>(workspace);
+  float* const scratch = partials + plan.k_chunks * plan.partial_floats;
+  const int64_t per_chunk = plan.m_blocks * plan.n_blocks, per_group = per_chunk * plan.k_chunks;
+  const int64_t pieces = plan.groups * per_group;
+  parallel_for(parallel, plan.slots, [&](int64_t slot) {
+    float* const mine = scratch + slot * plan.slot_floats;
+    for (int64_t p = slot * pieces / plan.slots; p < (slot + 1) * pieces / plan.slots; ++p) {
+      const int64_t g = p / per_group, chunk = p % per_group / per_chunk, block = p % per_chunk;
+      const Range rows = range_of(block / plan.n_blocks, plan.m_block, plan.m);
+      const Range columns = range_of(block % plan.n_blocks, plan.n_block, plan.n);
+      const Range terms = range_of(chunk, plan.k_chunk, plan.k);
+      if (plan.k_chunks == 1) {
+        gemm_piece<kTransposed>(a.group(g), b.group(g), c.group(g), rows, columns, terms, mine);
+      } else {
+        float* data = partials + chunk * plan.partial_floats + g * plan.m * plan.partial_pitch;
+        const Matrix partial{data, plan.partial_pitch, 0};
+        gemm_piece<kTransposed>(a.group(g), b.group(g), partial, rows, columns, terms, mine);
+      }
+    }
+  });
+  if (plan.k_chunks == 1) return;
+  const int64_t rows = plan.groups * plan.m, tasks = min64(rows, 64);
+  parallel_for(parallel, tasks, [&](int64_t task) {
+    for (int64_t r = task * rows / tasks; r < (task + 1) * rows / tasks; ++r)
+      sum_chunks(c.group(r / plan.m).row(r % plan.m), partials + r * plan.partial_pitch, plan.partial_floats,
+                 plan.k_chunks, plan.n);
+  });
+}
+
+}  // namespace
+}  // namespace gramian::cpu::GRAMIAN_ISA
