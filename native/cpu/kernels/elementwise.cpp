@@ -1,0 +1,165 @@
+// Unary functions, their gradients, affine, fill and copy: one output element from the same element of each input.
+// Called through the table built in table.cpp.
+// The rule easy to break: y may be the first input's own memory, so every element is read before it is written.
+#include "cpu/kernels/activation.h"
+#include "cpu/kernels/spans.h"
+
+namespace gramian::cpu::GRAMIAN_ISA {
+namespace {
+
+// Natural logarithm to about 1 ulp: x = m 2^e with m in [sqrt(1/2), sqrt(2)), log x = e ln2 + log1p(m - 1).
+// 0 gives -inf, a negative x gives NaN, subnormals are exact.
+inline vf vlog(vf x) {
+  const vi tiny = x < 1.17549435e-38f;
+  const vf scaled = select(tiny, x * 8388608.0f, x);
+  const vi bits = (vi)scaled;
+  vi exponent = ((bits >> 23) & 0xff) - 126;
+  vf m = (vf)((bits & 0x007fffff) | 0x3f000000);  // [0.5, 1)
+  const vi low = m < 0.707106781186547524f;
+  exponent = exponent + low;  // a true lane is -1
+  m = select(low, m + m, m) - 1.0f;
+  exponent = exponent - (tiny & 23);
+  const vf e = to_float(exponent), z = m * m;
+  vf p = set1(7.0376836292e-2f);
+  p = fma(p, m, set1(-1.1514610310e-1f));
+  p = fma(p, m, set1(1.1676998740e-1f));
+  p = fma(p, m, set1(-1.2420140846e-1f));
+  p = fma(p, m, set1(1.4249322787e-1f));
+  p = fma(p, m, set1(-1.6668057665e-1f));
+  p = fma(p, m, set1(2.0000714765e-1f));
+  p = fma(p, m, set1(-2.4999993993e-1f));
+  p = fma(p, m, set1(3.3333331174e-1f));
+  vf y = p * m * z;
+  y = fma(e, set1(-2.12194440e-4f), y);
+  y = fma(z, set1(-0.5f), y);
+  vf result = fma(e, set1(0.693359375f), m + y);
+  result = select(x == 0.0f, set1(-__builtin_inff()), result);
+  result = select(x < 0.0f, set1(__builtin_nanf("")), result);
+  return select(x < __builtin_inff(), result, x);  // +inf and NaN pass through
+}
+
+inline const View& input(const KernelCall* call, int i = 0) { return call->in[i]; }
+
+inline float alpha_of(const KernelCall* call) { return (float)attr(call, "alpha"); }
+
+template <typename Act>
+void run_activation(const KernelCall* call, const Act& act) {
+  map1(call, input(call), call->out[0], [&](vf x) { return act.value(x); });
+}
+void run_relu(const KernelCall* call) { run_activation(call, Relu{}); }
+void run_tanh(const KernelCall* call) { run_activation(call, Tanh{}); }
+void run_sigmoid(const KernelCall* call) { run_activation(call, Sigmoid{}); }
+void run_leaky_relu(const KernelCall* call) { run_activation(call, LeakyRelu{alpha_of(call)}); }
+void run_elu(const KernelCall* call) { run_activation(call, Elu{alpha_of(call)}); }
+
+void run_exp(const KernelCall* call) {
+  map1(call, input(call), call->out[0], [](vf x) { return vexp(x); });
+}
+void run_log(const KernelCall* call) {
+  map1(call, input(call), call->out[0], [](vf x) { return vlog(x); });
+}
+void run_sqrt(const KernelCall* call) {
+  map1(call, input(call), call->out[0], [](vf x) { return vsqrt(x); });
+}
+void run_square(const KernelCall* call) {
+  map1(call, input(call), call->out[0], [](vf x) { return x * x; });
+}
+void run_abs(const KernelCall* call) {
+  map1(call, input(call), call->out[0], [](vf x) { return vabs(x); });
+}
+void run_affine(const KernelCall* call) {
+  const vf scale = set1((float)attr(call, "scale", 1)), offset = set1((float)attr(call, "offset"));
+  map1(call, input(call), call->out[0], [&](vf x) { return fma(x, scale, offset); });
+}
+
+// Gradients from the output y (absGrad: from the input x).
+void run_relu_grad(const KernelCall* call) {
+  map2(call, input(call), input(call, 1), call->out[0], [](vf dy, vf y) { return select(y > 0.0f, dy, vf{}); });
+}
+void run_tanh_grad(const KernelCall* call) {
+  map2(call, input(call), input(call, 1), call->out[0], [](vf dy, vf y) { return dy * (1.0f - y * y); });
+}
+void run_sigmoid_grad(const KernelCall* call) {
+  map2(call, input(call), input(call, 1), call->out[0], [](vf dy, vf y) { return dy * (y * (1.0f - y)); });
+}
+void run_leaky_relu_grad(const KernelCall* call) {
+  const float alpha = alpha_of(call);
+  map2(call, input(call), input(call, 1), call->out[0],
+       [alpha](vf dy, vf y) { return select(y > 0.0f, dy, dy * alpha); });
+}
+void run_elu_grad(const KernelCall* call) {
+  const float alpha = alpha_of(call);
+  map2(call, input(call), input(call, 1), call->out[0],
+       [alpha](vf dy, vf y) { return select(y > 0.0f, dy, dy * (y + alpha)); });
+}
+void run_abs_grad(const KernelCall* call) {
+  map2(call, input(call), input(call, 1), call->out[0],
+       [](vf dy, vf x) { return select(x > 0.0f, dy, select(x < 0.0f, -dy, vf{})); });
+}
+
+// ---------------------------------------------------------------- fill and copy
+
+template <typename T>
+void fill_rows(const KernelCall* call, T value) {
+  const View& y = call->out[0];
+  const int64_t rows = dense(y) ? 1 : y.rows, cols = dense(y) ? y.rows * y.cols : y.cols;
+  for_pieces(call->parallel, rows, cols, [&](int64_t r0, int64_t r1, int64_t c0, int64_t c1) {
+    for (int64_t r = r0; r < r1; ++r) {
+      T* row = static_cast<T*>(y.data) + r * y.pitch;
+      for (int64_t i = c0; i < c1; ++i) row[i] = value;
+    }
+  });
+}
+void run_fill(const KernelCall* call) {
+  const double value = attr(call, "value");
+  if (call->out[0].dtype == DType::f32)
+    fill_rows<float>(call, (float)value);
+  else if (call->out[0].dtype == DType::i32)
+    fill_rows<int32_t>(call, (int32_t)value);
+  else
+    fill_rows<uint8_t>(call, (uint8_t)value);
+}
+
+// Any dtype: the bytes of one shape from one pitch to another.
+void run_copy(const KernelCall* call) {
+  const View &x = call->in[0], &y = call->out[0];
+  if (x.data == y.data && x.pitch == y.pitch) return;
+  const int64_t size = x.dtype == DType::u8 ? 1 : 4;
+  const bool flat = dense(x) && dense(y);
+  const int64_t rows = flat ? 1 : y.rows, cols = flat ? y.rows * y.cols : y.cols;
+  for_pieces(call->parallel, rows, cols, [&](int64_t r0, int64_t r1, int64_t c0, int64_t c1) {
+    for (int64_t r = r0; r < r1; ++r)
+      memcpy(static_cast<char*>(y.data) + (r * y.pitch + c0) * size,
+             static_cast<const char*>(x.data) + (r * x.pitch + c0) * size, (size_t)((c1 - c0) * size));
+  });
+}
+
+const Kernel kernels[] = {
+    {"relu", prepare_nothing, run_relu},
+    {"tanh", prepare_nothing, run_tanh},
+    {"sigmoid", prepare_nothing, run_sigmoid},
+    {"exp", prepare_nothing, run_exp},
+    {"log", prepare_nothing, run_log},
+    {"sqrt", prepare_nothing, run_sqrt},
+    {"square", prepare_nothing, run_square},
+    {"abs", prepare_nothing, run_abs},
+    {"leakyRelu", prepare_nothing, run_leaky_relu},
+    {"elu", prepare_nothing, run_elu},
+    {"affine", prepare_nothing, run_affine},
+    {"reluGrad", prepare_nothing, run_relu_grad},
+    {"tanhGrad", prepare_nothing, run_tanh_grad},
+    {"sigmoidGrad", prepare_nothing, run_sigmoid_grad},
+    {"leakyReluGrad", prepare_nothing, run_leaky_relu_grad},
+    {"eluGrad", prepare_nothing, run_elu_grad},
+    {"absGrad", prepare_nothing, run_abs_grad},
+    {"fill", prepare_nothing, run_fill},
+    {"copy", prepare_nothing, run_copy},
+    {"stopGradient", prepare_nothing, run_copy},
+};
+
+}  // namespace
+
+extern const KernelList kElementwiseKernels;
+const KernelList kElementwiseKernels = {kernels, sizeof kernels / sizeof kernels[0]};
+
+}  // namespace gramian::cpu::GRAMIAN_ISA
