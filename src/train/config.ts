@@ -1,0 +1,160 @@
+// What a run is asked to do: its settings, defaults and their checks. Read by the CLI, train.ts and checkpoints (which
+// store it). Everything that changes the result is here; threads and device change only the speed.
+import { ArgumentError } from '../errors';
+import type { DatasetBatchOptions } from '../graph/ops/dataset';
+import { KERNELS, OBJECTIVE_DEFAULTS, OBJECTIVES, type ObjectiveOptions } from '../objectives/options';
+import { OPTIMIZERS, type OptimizerName } from '../optim';
+import { nearest } from '../text';
+
+export const METHODS = ['hsic', 'bp'] as const;
+export const SCHEDULES = ['constant', 'step', 'cosine', 'exponential'] as const;
+export const AUGMENTATIONS = ['none', 'light', 'faces', 'paper'] as const;
+export type Augmentation = (typeof AUGMENTATIONS)[number];
+
+export interface TrainConfig {
+  /** Name in src/models/index.ts. */
+  readonly model: string;
+  /** Data specification as src/data/load.ts reads it. */
+  readonly data: string;
+  /** hsic: every unit by its own objective; bp: one unit, cross-entropy. */
+  readonly method: (typeof METHODS)[number];
+  readonly objective: ObjectiveOptions['name'];
+  readonly beta: number;
+  readonly epochs: number;
+  readonly batch: number;
+  readonly lr: number;
+  readonly seed: number;
+  readonly threads?: number;
+  readonly device: 'auto' | 'cpu' | 'cuda';
+  /** Use only the first `limit` training images. */
+  readonly limit?: number;
+  /** The run's folder. */
+  readonly out: string;
+  readonly resume: boolean;
+  readonly kernel: ObjectiveOptions['kernel'];
+  readonly sigma: number;
+  readonly pool: number;
+  readonly groups: number;
+  readonly gamma: number;
+  readonly power: number;
+  readonly normalize: boolean;
+  readonly optimizer: OptimizerName;
+  readonly weightDecay: number;
+  readonly schedule: (typeof SCHEDULES)[number];
+  /** Steps of linear warm-up. */
+  readonly warmup: number;
+  readonly augment: Augmentation;
+  /** Side lengths the images are resized to; by default the data set's own. */
+  readonly input?: readonly [number, number];
+  /** Weight classes by the inverse of their frequency. */
+  readonly classWeights: boolean;
+  readonly labelSmoothing: number;
+}
+
+export const TRAIN_DEFAULTS: Omit<TrainConfig, 'data'> = {
+  model: 'cfpn',
+  method: 'hsic',
+  objective: 'cka',
+  beta: OBJECTIVE_DEFAULTS.beta,
+  epochs: 3,
+  batch: 128,
+  lr: 0.001,
+  seed: 1,
+  device: 'auto',
+  out: 'runs/latest',
+  resume: false,
+  kernel: OBJECTIVE_DEFAULTS.kernel,
+  sigma: OBJECTIVE_DEFAULTS.sigma,
+  pool: OBJECTIVE_DEFAULTS.pool,
+  groups: OBJECTIVE_DEFAULTS.groups,
+  gamma: OBJECTIVE_DEFAULTS.gamma,
+  power: OBJECTIVE_DEFAULTS.power,
+  normalize: OBJECTIVE_DEFAULTS.normalize,
+  optimizer: 'adam',
+  weightDecay: 0,
+  schedule: 'cosine',
+  warmup: 0,
+  augment: 'none',
+  classWeights: false,
+  labelSmoothing: 0,
+};
+
+function oneOf(name: string, value: unknown, allowed: readonly string[]): void {
+  if (typeof value !== 'string' || !allowed.includes(value)) {
+    throw new ArgumentError(`[train] ${name} "${String(value)}" is not known${nearest(String(value), allowed)}`);
+  }
+}
+
+function inRange(name: string, value: unknown, low: number, high: number, integer = false): void {
+  const kind = integer ? 'an integer' : 'a number';
+  if (typeof value !== 'number' || !(value >= low && value <= high) || (integer && !Number.isSafeInteger(value))) {
+    throw new ArgumentError(`[train] ${name} is ${kind} from ${low} to ${high}, got ${String(value)}`);
+  }
+}
+
+/** Fills the defaults and checks every setting. */
+export function resolveConfig(partial: Partial<TrainConfig> & Pick<TrainConfig, 'data'>): TrainConfig {
+  const config: TrainConfig = { ...TRAIN_DEFAULTS, ...partial };
+  oneOf('method', config.method, METHODS);
+  oneOf('objective', config.objective, OBJECTIVES);
+  oneOf('kernel', config.kernel, KERNELS);
+  oneOf('optimizer', config.optimizer, OPTIMIZERS);
+  oneOf('schedule', config.schedule, SCHEDULES);
+  oneOf('augment', config.augment, AUGMENTATIONS);
+  oneOf('device', config.device, ['auto', 'cpu', 'cuda']);
+  inRange('epochs', config.epochs, 1, 1e6, true);
+  inRange('batch', config.batch, 2, 65536, true);
+  inRange('seed', config.seed, 0, Number.MAX_SAFE_INTEGER, true);
+  inRange('lr', config.lr, 0, 1e3);
+  inRange('beta', config.beta, -1e9, 1e9);
+  inRange('gamma', config.gamma, -1e9, 1e9);
+  inRange('power', config.power, 0, 4);
+  inRange('sigma', config.sigma, -1, 1e9);
+  inRange('pool', config.pool, 0, 1024, true);
+  inRange('groups', config.groups, 0, 65536, true);
+  inRange('warmup', config.warmup, 0, 1e9, true);
+  inRange('weightDecay', config.weightDecay, 0, 1e3);
+  inRange('labelSmoothing', config.labelSmoothing, 0, 1);
+  if (config.limit !== undefined) inRange('limit', config.limit, 1, 1e12, true);
+  if (config.threads !== undefined) inRange('threads', config.threads, 1, 1024, true);
+  for (const side of config.input ?? []) inRange('input', side, 8, 4096, true);
+  return config;
+}
+
+/** The objective a configuration asks for; method `bp` overrules the objective's name. */
+export function objectiveOf(config: TrainConfig): ObjectiveOptions {
+  return {
+    ...OBJECTIVE_DEFAULTS,
+    name: config.method === 'bp' ? 'bp' : config.objective,
+    beta: config.beta,
+    gamma: config.gamma,
+    power: config.power,
+    kernel: config.kernel,
+    sigma: config.sigma,
+    pool: config.pool,
+    groups: config.groups,
+    normalize: config.normalize,
+    labelSmoothing: config.labelSmoothing,
+  };
+}
+
+export type AugmentationOptions = Pick<
+  DatasetBatchOptions,
+  'variants' | 'flip' | 'rotate' | 'scaleMin' | 'scaleMax' | 'shift' | 'noise'
+>;
+
+/** The random part and the fixed variants of `datasetBatch` for each named set. */
+export function augmentationOf(name: Augmentation): AugmentationOptions {
+  switch (name) {
+    case 'none':
+      return {};
+    // For digits and objects whose mirror image means something else.
+    case 'light':
+      return { rotate: 10, scaleMin: 0.9, scaleMax: 1.1, shift: 2 };
+    case 'faces':
+      return { flip: true, rotate: 10, scaleMin: 0.9, scaleMax: 1.1, shift: 3, noise: 0.02 };
+    // Paper 001: the data set grows sevenfold.
+    case 'paper':
+      return { variants: ['identity', 'flip', 'rotate+45', 'rotate-45', 'half', 'double', 'noise'] };
+  }
+}

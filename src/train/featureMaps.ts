@@ -1,0 +1,74 @@
+// Shallow, middle and final feature maps of one image (papers 000, Figures 1 to 3), for a run's report.
+import { compile } from '../compile';
+import type { ImageDataset } from '../data/types';
+import { Graph } from '../graph/graph';
+import type { ModelFunction } from '../models';
+import type { NetworkSpec } from './evaluator';
+import type { Trainer } from './trainer';
+
+export interface FeatureMap {
+  readonly name: string;
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+  /** height*width*channels, NHWC. */
+  readonly data: Float32Array;
+}
+
+export interface FeatureMaps {
+  readonly maps: FeatureMap[];
+  readonly sample: {
+    readonly height: number;
+    readonly width: number;
+    readonly channels: number;
+    readonly data: Uint8Array;
+  };
+}
+
+/** Nearest-neighbour resize of one image to the network's input, normalised as in training. */
+export function networkInput(data: ImageDataset, index: number, spec: NetworkSpec): Float32Array {
+  const [height, width, channels] = spec.input;
+  const size = data.height * data.width * data.channels;
+  const image = data.images.subarray(index * size, (index + 1) * size);
+  const values = new Float32Array(height * width * channels);
+  for (let row = 0; row < height; row += 1) {
+    const fromRow = Math.floor(((row + 0.5) * data.height) / height);
+    for (let column = 0; column < width; column += 1) {
+      const fromColumn = Math.floor(((column + 0.5) * data.width) / width);
+      for (let channel = 0; channel < channels; channel += 1) {
+        const pixel = image[(fromRow * data.width + fromColumn) * channels + channel]! / 255;
+        const scale = Math.min(channel, spec.mean.length - 1);
+        values[(row * width + column) * channels + channel] = (pixel - spec.mean[scale]!) / spec.std[scale]!;
+      }
+    }
+  }
+  return values;
+}
+
+/** Maps of three units with spatial extent: the first, the middle one and the last, for the first image of `data`. */
+export async function collectFeatureMaps(
+  model: ModelFunction,
+  spec: NetworkSpec,
+  trainer: Trainer,
+  data: ImageDataset,
+): Promise<FeatureMaps> {
+  const graph = new Graph({ training: false });
+  const x = graph.input('image', [1, ...spec.input]);
+  model(x, { classes: spec.classes });
+  const spatial = graph.units.filter((unit) => unit.output!.shape.length === 4);
+  const chosen = [...new Set([0, spatial.length >> 1, spatial.length - 1])].map((index) => spatial[index]!);
+  const outputs = Object.fromEntries(chosen.map((unit) => [unit.name, unit.output!]));
+  const plan = compile(graph, { outputs, share: trainer.plan });
+  try {
+    const values = await plan.step({ image: networkInput(data, 0, spec) });
+    const maps = chosen.map((unit) => {
+      const [, height, width, channels] = unit.output!.shape as [number, number, number, number];
+      return { name: unit.name, height, width, channels, data: values[unit.name] as Float32Array };
+    });
+    const size = data.height * data.width * data.channels;
+    const { height, width, channels } = data;
+    return { maps, sample: { height, width, channels, data: data.images.slice(0, size) } };
+  } finally {
+    plan.dispose();
+  }
+}
