@@ -19,7 +19,7 @@ const RUNNING_MOMENTUM = 0.1;
 /** Inputs of the last-axis concatenation that made `x`, or undefined. */
 function concatenated(x: Tensor): Tensor[] | undefined {
   const node = x.graph.producer(x);
-  if (node?.op !== 'concat' || node.attrs['axis'] !== x.shape.length - 1) return undefined;
+  if (node?.op !== 'concat' || node.attrs.axis !== x.shape.length - 1) return undefined;
   return node.inputs.map((id) => x.graph.tensor(id));
 }
 

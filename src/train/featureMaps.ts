@@ -21,7 +21,7 @@ export interface FeatureMaps {
     readonly height: number;
     readonly width: number;
     readonly channels: number;
-    readonly data: Uint8Array;
+    readonly data: Float32Array;
   };
 }
 
@@ -67,7 +67,7 @@ export async function collectFeatureMaps(
     });
     const size = data.height * data.width * data.channels;
     const { height, width, channels } = data;
-    return { maps, sample: { height, width, channels, data: data.images.slice(0, size) } };
+    return { maps, sample: { height, width, channels, data: Float32Array.from(data.images.subarray(0, size)) } };
   } finally {
     plan.dispose();
   }

@@ -1,0 +1,30 @@
+// The public API and nothing else. What is exported here is kept compatible; everything else may change.
+export {
+  analyze,
+  type CompileOptions,
+  compile,
+  type DeviceInfo,
+  devices,
+  type Plan,
+  type PlanDescription,
+} from './compile';
+export { loadData } from './data/load';
+export { type DataSplits, type ImageDataset, pixelStatistics } from './data/types';
+export * from './errors';
+export { grad } from './graph/gradients';
+export { type DType, Graph, type Shape, type Tensor, type TensorData, type Unit } from './graph/graph';
+export * as ops from './graph/ops';
+export { print } from './graph/print';
+export * as layers from './layers';
+export { type ModelFunction, modelNamed, models } from './models';
+export { type AttachOptions, attachTraining, REPORT_COLUMNS, type TrainingGraph } from './objectives/attach';
+export { OBJECTIVE_DEFAULTS, OBJECTIVES, type ObjectiveOptions } from './objectives/options';
+export { OPTIMIZERS, type OptimizerOptions, update } from './optim';
+export type { EndEvent, EpochEvent, Evaluation, StepEvent, TrainEvent } from './report/events';
+export { TRAIN_DEFAULTS, type TrainConfig } from './train/config';
+export { type EvaluateOptions, evaluate, type Prediction, predict } from './train/evaluate';
+export type { NetworkSpec } from './train/evaluator';
+export { loadSafetensors, saveSafetensors } from './train/safetensors';
+export { type Summary, summarize } from './train/summarize';
+export { type TrainHooks, type TrainSettings, train } from './train/train';
+export { type StepsResult, Trainer, type TrainerOptions } from './train/trainer';

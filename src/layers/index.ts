@@ -1,0 +1,12 @@
+// The layers a model is written with. Each declares its parameters in the scope it is called in.
+export {
+  type BlockOptions,
+  channelAttention,
+  denseBlock,
+  type PyramidOptions,
+  pyramid,
+  unitComposite,
+} from './blocks';
+export { heNormal, normal } from './init';
+export { type Activation, connectionWeights, type NormalizeOptions, normalize } from './normalize';
+export { composite, dense, type SeparableOptions, separableConv, stem } from './separable';
