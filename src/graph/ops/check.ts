@@ -66,13 +66,16 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((extent, axis) => extent === b[axis]);
 }
 
+/** An options object whose values are not checked yet. */
+export type Unchecked<T> = { [K in keyof Required<T>]: unknown };
+
 /** Fills defaults and refuses unknown names. Every permitted option is a key of `defaults`. */
 export function withDefaults<T extends object>(op: string, given: object | undefined, defaults: T): T {
   if (given === undefined) return defaults;
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new ArgumentError(`[${op}] options are an object, got ${describe(given)}`);
   }
-  const filled: Record<string, unknown> = { ...defaults };
+  const filled: Record<string, unknown> = Object.fromEntries(Object.entries(defaults));
   for (const [key, value] of Object.entries(given)) {
     if (!Object.hasOwn(defaults, key)) {
       throw new ArgumentError(`[${op}] unknown option "${key}"; the options are ${Object.keys(defaults).join(', ')}`);

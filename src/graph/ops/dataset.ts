@@ -14,6 +14,7 @@ import {
   real,
   reals,
   show,
+  type Unchecked,
   withDefaults,
 } from './check';
 
@@ -70,7 +71,7 @@ export function datasetBatch(
   const [total, height, width, channels] = images.shape as [number, number, number, number];
   hasShape(op, 'labels', labels, [total], `one label per image of ${show(images)}`);
   hasShape(op, 'step', step, [1], 'a counter');
-  const given = withDefaults<Record<string, unknown>>(op, options, {
+  const given = withDefaults<Unchecked<DatasetBatchOptions>>(op, options, {
     ...{ batch: undefined, size: [height, width], seed: 0, shuffle: true, count: total, mean: [0], std: [1] },
     ...{ variants: [], flip: false, rotate: 0, scaleMin: 1, scaleMax: 1, shift: 0, noise: 0 },
   });

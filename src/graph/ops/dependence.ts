@@ -3,7 +3,7 @@
 // inputs and labels are constants of the batch.
 import { ArgumentError, ShapeError } from '../../errors';
 import type { Tensor } from '../graph';
-import { boolean, choice, hasShape, integer, operands, rank, real, show, withDefaults } from './check';
+import { boolean, choice, hasShape, integer, operands, rank, real, show, type Unchecked, withDefaults } from './check';
 
 export type Kernel = 'gaussian' | 'linear';
 export type ObjectiveKind = 'hsic' | 'nhsic' | 'cka' | 'phsic';
@@ -36,7 +36,7 @@ export interface KernelOptions {
   features: number;
 }
 
-function kernelAttrs(op: string, given: { kernel?: unknown; sigma?: unknown; features?: unknown }) {
+function kernelAttrs(op: string, given: Unchecked<KernelOptions>) {
   return {
     kernel: choice(op, 'kernel', given.kernel, KERNELS),
     sigma: real(op, 'sigma', given.sigma),
@@ -50,10 +50,7 @@ export function kernelMatrix(G: Tensor, options: KernelOptions): { kernel: Tenso
   const graph = operands(op, { G }, 'f32');
   const m = squareMatrix(op, 'G', G);
   const defaults = { kernel: 'gaussian', sigma: 0, features: undefined };
-  const attrs = kernelAttrs(
-    op,
-    withDefaults<{ kernel?: unknown; sigma?: unknown; features?: unknown }>(op, options, defaults),
-  );
+  const attrs = kernelAttrs(op, withDefaults<Unchecked<KernelOptions>>(op, options, defaults));
   const [kernel, sigma] = graph.append(op, [G], [{ shape: [m, m] }, { shape: [1] }], attrs) as [Tensor, Tensor];
   return { kernel, sigma };
 }
@@ -114,7 +111,7 @@ const OBJECTIVE_DEFAULTS = {
 /** A unit's loss [1] and the report [8] described in docs/ops.md. */
 export function hsicObjective(inputs: ObjectiveInputs, options: ObjectiveOptions): { loss: Tensor; report: Tensor } {
   const op = 'hsicObjective';
-  const given = withDefaults<Record<string, unknown>>(op, options, OBJECTIVE_DEFAULTS);
+  const given = withDefaults<Unchecked<ObjectiveOptions>>(op, options, OBJECTIVE_DEFAULTS);
   const kind = choice(op, 'kind', given.kind, KINDS);
   const names = withDefaults<Record<string, unknown>>(op, inputs, {
     ...{ G: undefined, Ex: undefined, Ey: undefined, Rx: undefined, Ry: undefined },

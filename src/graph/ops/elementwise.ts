@@ -3,7 +3,19 @@
 // which is why alpha may not be negative.
 import { ArgumentError, ShapeError } from '../../errors';
 import { formatShape, Graph, type Shape, type Tensor } from '../graph';
-import { choice, describe, hasShape, integer, operands, real, sameShape, shapeOf, show, withDefaults } from './check';
+import {
+  choice,
+  describe,
+  hasShape,
+  integer,
+  operands,
+  real,
+  sameShape,
+  shapeOf,
+  show,
+  type Unchecked,
+  withDefaults,
+} from './check';
 import { reshape } from './shape';
 
 export const ACTIVATIONS = ['none', 'relu', 'leakyRelu', 'elu', 'tanh', 'sigmoid'] as const;
@@ -139,7 +151,7 @@ export function dropout(x: Tensor, step: Tensor, options: { rate: number; seed: 
   const graph = operands('dropout', { x }, 'f32');
   operands('dropout', { step }, 'i32', graph);
   hasShape('dropout', 'step', step, [1], 'a counter');
-  const given = withDefaults<{ rate?: unknown; seed?: unknown }>('dropout', options, {
+  const given = withDefaults<Unchecked<{ rate: number; seed: number }>>('dropout', options, {
     rate: undefined,
     seed: undefined,
   });

@@ -2,7 +2,7 @@
 // and variance must be moments(x); the gradient of x then includes the path through them, and they receive none.
 import { ShapeError } from '../../errors';
 import type { Tensor } from '../graph';
-import { boolean, choice, hasShape, operands, rank, real, show, withDefaults } from './check';
+import { boolean, choice, hasShape, operands, rank, real, show, type Unchecked, withDefaults } from './check';
 import { ACTIVATIONS, type Activation, DEFAULT_ALPHA } from './elementwise';
 
 export interface BatchNormOptions {
@@ -25,10 +25,10 @@ export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
   const op = 'batchNorm';
   const graph = operands(op, { x }, 'f32');
   if (x.shape.length < 2) throw new ShapeError(`[${op}] x has rank >= 2, but ${show(x)} has rank 1`);
-  const given = withDefaults<Partial<BatchNormOptions>>(op, options, {
+  const given = withDefaults<Unchecked<BatchNormOptions>>(op, options, {
     ...{ mean: undefined, variance: undefined, gamma: undefined, beta: undefined },
     ...{ eps: 1e-5, activation: 'none', alpha: undefined, training: graph.training },
-  } as Partial<BatchNormOptions>);
+  });
   const { mean, variance, gamma, beta } = given as BatchNormOptions;
   const vectors = { mean, variance, gamma, beta };
   operands(op, vectors, 'f32', graph);

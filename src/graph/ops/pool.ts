@@ -2,7 +2,7 @@
 // window holds at least one cell of the image.
 import { ArgumentError } from '../../errors';
 import type { Tensor } from '../graph';
-import { choice, integers, operands, pair, rank, withDefaults } from './check';
+import { choice, integers, operands, pair, rank, type Unchecked, withDefaults } from './check';
 import { type Padding, place } from './window';
 
 export interface PoolOptions {
@@ -17,7 +17,7 @@ export interface PoolOptions {
 function pooling(op: string, x: Tensor, options: PoolOptions): { shape: number[]; attrs: Record<string, number> } {
   operands(op, { x }, 'f32');
   rank(op, 'x', x, 4, '[N,H,W,C]');
-  const given = withDefaults<{ kernel?: unknown; stride?: unknown; padding?: unknown }>(op, options, {
+  const given = withDefaults<Unchecked<PoolOptions>>(op, options, {
     kernel: undefined,
     stride: undefined,
     padding: 'valid',

@@ -14,6 +14,7 @@ import {
   sameShape,
   shapeOf,
   show,
+  type Unchecked,
   withDefaults,
 } from './check';
 
@@ -134,7 +135,7 @@ export function gather(x: Tensor, index: Tensor): Tensor {
 export function topK(x: Tensor, options: { k: number }): Tensor {
   const graph = operands('topK', { x }, 'f32');
   rank('topK', 'x', x, 3, '[N,P,D]');
-  const given = withDefaults<{ k?: unknown }>('topK', options, { k: undefined });
+  const given = withDefaults<Unchecked<{ k: number }>>('topK', options, { k: undefined });
   const [n, p] = x.shape as [number, number, number];
   const k = integer('topK', 'k', given.k, 1, p);
   return graph.append('topK', [x], [{ shape: [n, k], dtype: 'i32' }], { k })[0] as Tensor;

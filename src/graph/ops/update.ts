@@ -2,7 +2,7 @@
 // break: append gradients before updates; a gradient node that would read an updated tensor is refused by grad().
 import { ArgumentError } from '../../errors';
 import type { Graph, Tensor } from '../graph';
-import { boolean, choice, hasShape, integer, operands, real, show, withDefaults } from './check';
+import { boolean, choice, hasShape, integer, operands, real, show, type Unchecked, withDefaults } from './check';
 
 /** Checks that tensors are shaped as `p` and are not one another. */
 function alike(op: string, p: Tensor, others: Readonly<Record<string, Tensor>>): void {
@@ -41,9 +41,9 @@ export interface AdamOptions {
 /** Adam (Kingma and Ba 2015) or, decoupled, AdamW (Loshchilov and Hutter 2019): updates p, m and v. */
 export function adam(p: Tensor, g: Tensor, state: AdamState, options?: AdamOptions): void {
   const op = 'adam';
-  const { m, v, lr, step } = withDefaults<Partial<AdamState>>(op, state, {
+  const { m, v, lr, step } = withDefaults<Unchecked<AdamState>>(op, state, {
     ...{ m: undefined, v: undefined, lr: undefined, step: undefined },
-  } as Partial<AdamState>) as AdamState;
+  }) as AdamState;
   const graph = operands(op, { p, g, m, v, lr }, 'f32');
   counter(op, step, graph);
   alike(op, p, { g, m, v });
@@ -60,6 +60,12 @@ export function adam(p: Tensor, g: Tensor, state: AdamState, options?: AdamOptio
   graph.appendUpdate(op, [p, g, m, v, lr, step], [p, m, v], attrs);
 }
 
+export interface SgdState {
+  /** State shaped as the parameter. */
+  velocity: Tensor;
+  /** Learning rate [1]. */
+  lr: Tensor;
+}
 export interface SgdOptions {
   momentum?: number;
   nesterov?: boolean;
@@ -67,19 +73,18 @@ export interface SgdOptions {
 }
 
 /** Stochastic gradient descent with momentum: updates p and velocity. */
-export function sgd(p: Tensor, g: Tensor, state: { velocity: Tensor; lr: Tensor }, options?: SgdOptions): void {
+export function sgd(p: Tensor, g: Tensor, state: SgdState, options?: SgdOptions): void {
   const op = 'sgd';
-  const { velocity, lr } = withDefaults<{ velocity?: Tensor; lr?: Tensor }>(op, state, {
-    ...{ velocity: undefined, lr: undefined },
-  } as { velocity?: Tensor; lr?: Tensor }) as { velocity: Tensor; lr: Tensor };
+  const given = withDefaults<Unchecked<SgdState>>(op, state, { velocity: undefined, lr: undefined });
+  const { velocity, lr } = given as SgdState;
   const graph = operands(op, { p, g, velocity, lr }, 'f32');
   alike(op, p, { g, velocity });
   hasShape(op, 'lr', lr, [1], 'a learning rate');
-  const given = withDefaults(op, options, { momentum: 0, nesterov: false, weightDecay: 0 });
+  const chosen = withDefaults(op, options, { momentum: 0, nesterov: false, weightDecay: 0 });
   const attrs = {
-    momentum: real(op, 'momentum', given.momentum, { least: 0, below: 1 }),
-    nesterov: boolean(op, 'nesterov', given.nesterov),
-    weightDecay: real(op, 'weightDecay', given.weightDecay, { least: 0 }),
+    momentum: real(op, 'momentum', chosen.momentum, { least: 0, below: 1 }),
+    nesterov: boolean(op, 'nesterov', chosen.nesterov),
+    weightDecay: real(op, 'weightDecay', chosen.weightDecay, { least: 0 }),
   };
   graph.appendUpdate(op, [p, g, velocity, lr], [p, velocity], attrs);
 }
@@ -88,7 +93,7 @@ export function sgd(p: Tensor, g: Tensor, state: { velocity: Tensor; lr: Tensor 
 export function ema(s: Tensor, x: Tensor, options: { momentum: number; scale?: number }): void {
   const graph = operands('ema', { s, x }, 'f32');
   alike('ema', s, { x });
-  const given = withDefaults<{ momentum?: unknown; scale?: unknown }>('ema', options, {
+  const given = withDefaults<Unchecked<{ momentum: number; scale: number }>>('ema', options, {
     momentum: undefined,
     scale: 1,
   });
@@ -122,7 +127,7 @@ export interface ScheduleOptions {
 export function schedule(step: Tensor, options: ScheduleOptions): Tensor {
   const op = 'schedule';
   const graph = counter(op, step);
-  const given = withDefaults<Record<string, unknown>>(op, options, {
+  const given = withDefaults<Unchecked<ScheduleOptions>>(op, options, {
     ...{ kind: 'constant', base: undefined, warmup: 0, total: 1, every: 1, factor: 1, floor: 0 },
   });
   const attrs = {
