@@ -56,6 +56,12 @@ export interface Unit {
 const ITEM_BYTES: Record<DType, number> = { f32: 4, i32: 4, u8: 1 };
 const MAX_RANK = 6;
 
+function dtypeOf(data: unknown): DType | undefined {
+  if (data instanceof Float32Array) return 'f32';
+  if (data instanceof Int32Array) return 'i32';
+  return data instanceof Uint8Array ? 'u8' : undefined;
+}
+
 /** Number of elements of a shape. */
 export function sizeOf(shape: Shape): number {
   return shape.reduce((product, extent) => product * extent, 1);
@@ -83,6 +89,28 @@ function checkShape(what: string, shape: Shape): void {
     }
   }
   if (sizeOf(shape) > 2 ** 40) throw new ArgumentError(`[${what}] ${formatShape(shape)} has more than 2^40 elements`);
+}
+
+function checkData(kind: TensorKind, name: string, shape: Shape, dtype: DType, data: Initial): void {
+  if (typeof data === 'number') {
+    if (Number.isFinite(data)) return;
+    throw new ArgumentError(`[${kind}] "${name}" starts from a finite number, got ${data}`);
+  }
+  const given = dtypeOf(data);
+  if (given !== dtype) {
+    const got = given === undefined ? typeof data : `${given} data`;
+    throw new ArgumentError(`[${kind}] "${name}" starts from a number or ${dtype} data, got ${got}`);
+  }
+  if (data.length !== sizeOf(shape)) {
+    const needed = `of shape ${formatShape(shape)} needs ${sizeOf(shape)} values`;
+    throw new ArgumentError(`[${kind}] "${name}" ${needed}, got ${data.length}`);
+  }
+}
+
+function checkName(what: string, name: string): void {
+  if (typeof name !== 'string' || name.length === 0) {
+    throw new ArgumentError(`[${what}] a name is a non-empty string, got ${String(name)}`);
+  }
 }
 
 export class Graph {
@@ -147,7 +175,13 @@ export class Graph {
 
   /** Fixed data. */
   constant(name: string, shape: Shape, data: TensorData): Tensor {
-    const dtype: DType = data instanceof Float32Array ? 'f32' : data instanceof Int32Array ? 'i32' : 'u8';
+    checkName('const', name);
+    const dtype = dtypeOf(data);
+    if (dtype === undefined) {
+      throw new ArgumentError(
+        `[const] "${name}" is a Float32Array, an Int32Array or a Uint8Array, got ${data === null ? 'null' : typeof data}`,
+      );
+    }
     return this.#add('const', this.#unused(this.scoped(name)), shape, dtype, data);
   }
 
@@ -202,6 +236,7 @@ export class Graph {
 
   /** Runs `body` with `name/` put before every name made inside. */
   scope<T>(name: string, body: () => T): T {
+    checkName('scope', name);
     this.#scopes.push(name);
     try {
       return body();
@@ -212,12 +247,17 @@ export class Graph {
 
   /** Runs `body` as a unit: its params and nodes belong to it, its result is what its objective looks at. */
   unit(name: string, body: () => Tensor): Tensor {
+    checkName('unit', name);
     if (this.#unit >= 0)
       throw new GraphError(`[unit] "${name}" is inside unit "${this.units[this.#unit]?.name}"; units do not nest`);
+    if (this.units.some((unit) => unit.name === this.scoped(name))) {
+      throw new GraphError(`[unit] the name "${this.scoped(name)}" is taken`);
+    }
     const unit: Unit = { index: this.units.length, name: this.scoped(name), output: undefined, params: [] };
     this.units.push(unit);
     return this.inUnit(unit, () => {
       const output = this.scope(name, body);
+      this.checkOwn('unit', output);
       unit.output = output;
       return output;
     });
@@ -225,6 +265,7 @@ export class Graph {
 
   /** Appends to an existing unit: its objective, gradients and updates. */
   inUnit<T>(unit: Unit, body: () => T): T {
+    if (this.units[unit?.index] !== unit) throw new GraphError('[unit] the unit is not one of this graph');
     const outer = this.#unit;
     this.#unit = unit.index;
     try {
@@ -258,14 +299,12 @@ export class Graph {
 
   #add(kind: TensorKind, name: string, shape: Shape, dtype: DType, data?: Initial): Tensor {
     checkShape(kind, shape);
-    if (typeof name !== 'string' || name.length === 0)
-      throw new ArgumentError(`[${kind}] a name is a non-empty string, got ${String(name)}`);
-    if (this.#names.has(name)) throw new GraphError(`[${kind}] the name "${name}" is taken`);
-    if (data !== undefined && typeof data !== 'number' && data.length !== sizeOf(shape)) {
-      throw new ArgumentError(
-        `[${kind}] "${name}" of shape ${formatShape(shape)} needs ${sizeOf(shape)} values, got ${data.length}`,
-      );
+    checkName(kind, name);
+    if (!Object.hasOwn(ITEM_BYTES, dtype)) {
+      throw new ArgumentError(`[${kind}] the dtype of "${name}" is f32, i32 or u8, got ${String(dtype)}`);
     }
+    if (this.#names.has(name)) throw new GraphError(`[${kind}] the name "${name}" is taken`);
+    if (data !== undefined) checkData(kind, name, shape, dtype, data);
     this.#names.add(name);
     const frozen = Object.freeze([...shape]);
     const info: TensorInfo = {
