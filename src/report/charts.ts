@@ -1,13 +1,12 @@
-// The kinds of chart a report needs: lines, small multiples, paths through a plane, bars, heat maps. Each takes plain
-// data and returns one SVG. figures.ts is the caller. Sizes are pixels; width is the caller's, height mostly follows.
-import { category, inkOn, timeColor, valueColor } from './color';
+// The kinds of chart a report needs: lines, small multiples, paths through a plane, bars. Heat maps
+// are in heatMap.ts. Each takes plain data and returns one SVG. figures.ts is the caller. Sizes are pixels; width is the caller's, height mostly follows.
+import { category, timeColor } from './color';
 import {
   axes,
   clip,
   escapeText,
   type Frame,
   finite,
-  formatNumber,
   legend,
   lines,
   niceTicks,
@@ -18,7 +17,6 @@ import {
   type Series,
   svg,
   text,
-  textWidth,
   toX,
   toY,
 } from './svg';
@@ -140,7 +138,7 @@ export function plane(chart: Plane): string {
     if (!end) return '';
     const segments = own.slice(1).map((to, index) => {
       const from = own[index] as Point;
-      const color = timeColor((index + 1) / Math.max(1, own.length - 1));
+      const color = timeColor((index + 0.5) / (own.length - 1));
       return `<path class="line" stroke="${color}" d="M${round(from[0])} ${round(from[1])}L${round(to[0])} ${round(to[1])}"/>`;
     });
     const dot = `<circle cx="${round(end[0])}" cy="${round(end[1])}" r="3.2" fill="${timeColor(1)}"><title>${escapeText(path.name)}</title></circle>`;
@@ -179,7 +177,7 @@ export function barChart(chart: Bars): string {
   const high = rangeOf(chart.series.flatMap((one) => one.values))[1];
   const ys: Range = [0, Math.max(high, 1e-9) * 1.05];
   const xs: Range = [0, Math.max(1, chart.categories.length)];
-  const frame: Frame = { left: 66, top, width: width - 84, height: height - top - 46, xs, ys };
+  const frame: Frame = { left: 66, top, width: width - 84, height: height - top - 30, xs, ys };
   const bar = (frame.width / xs[1]) * (0.8 / Math.max(1, chart.series.length));
   const parts = chart.categories.map((name, group) => {
     const start = toX(frame, group + 0.1);
@@ -198,96 +196,4 @@ export function barChart(chart: Bars): string {
   });
   const body = axes(frame, { yLabel: chart.yLabel, xTicks: [] }) + parts.join('');
   return svg(width, height, chart.title, text(12, 20, chart.title, { kind: 'title' }) + key + body);
-}
-
-export interface HeatMap {
-  readonly title: string;
-  readonly rows: readonly string[];
-  readonly columns: readonly string[];
-  readonly values: readonly (readonly number[])[];
-  /** What is written in a cell; nothing when absent. */
-  readonly cellText?: (row: number, column: number) => readonly string[];
-  /** What stands right of a row. */
-  readonly rowNote?: (row: number) => string;
-  readonly range?: Range;
-  /** Colours follow the logarithm; values are then positive. */
-  readonly log?: boolean;
-  readonly rowTitle?: string;
-  readonly columnTitle?: string;
-  readonly width?: number;
-  readonly cellHeight?: number;
-  readonly format?: (value: number) => string;
-}
-
-/** A matrix of coloured cells with a colour bar; cells without a finite value stay empty. */
-export function heatMap(chart: HeatMap): string {
-  const width = chart.width ?? 560;
-  const cellHeight = chart.cellHeight ?? 16;
-  const longest = Math.max(4, ...chart.rows.map((row) => Math.min(24, row.length)));
-  const left = 14 + textWidth('m'.repeat(longest), 11) + (chart.rowTitle ? 18 : 0);
-  const right = chart.rowNote ? 62 : 16;
-  const top = chart.columnTitle ? 74 : 62;
-  const cellWidth = (width - left - right) / Math.max(1, chart.columns.length);
-  const scale = chart.log ? Math.log : (value: number) => value;
-  const [low, high] = (chart.range ?? rangeOf(chart.values.flat())).map((end) =>
-    scale(chart.log ? Math.max(end, 1e-9) : end),
-  ) as [number, number];
-  const share = (value: number) => (scale(value) - low) / (high - low || 1);
-  const format = chart.format ?? formatNumber;
-  const skip = Math.ceil(textWidth('0000', 11) / cellWidth);
-  const parts = chart.rows.map((name, row) => {
-    const y = top + row * cellHeight;
-    const cells = chart.columns.map((column, index) => {
-      const value = chart.values[row]?.[index];
-      if (value === undefined || value === null || !Number.isFinite(scale(value))) return '';
-      const x = left + index * cellWidth;
-      const title = `<title>${escapeText(`${name}, ${column}: ${format(value)}`)}</title>`;
-      const box = `<rect x="${round(x)}" y="${round(y)}" width="${round(cellWidth + 0.3)}" height="${round(cellHeight - 1)}" fill="${valueColor(share(value))}">${title}</rect>`;
-      const written = (chart.cellText?.(row, index) ?? []).map((line, place, all) =>
-        text(x + cellWidth / 2, y + cellHeight / 2 + 4 + (place - (all.length - 1) / 2) * 13, line, {
-          anchor: 'middle',
-          fill: inkOn(share(value)),
-        }),
-      );
-      return box + written.join('');
-    });
-    const label = text(left - 6, y + cellHeight / 2 + 4, clip(name, 24), { anchor: 'end', kind: 'small' });
-    const note = chart.rowNote
-      ? text(width - right + 6, y + cellHeight / 2 + 4, chart.rowNote(row), { kind: 'small' })
-      : '';
-    return cells.join('') + label + note;
-  });
-  const heads = chart.columns.map((name, index) =>
-    index % skip === 0
-      ? text(left + (index + 0.5) * cellWidth, top - 6, clip(name, Math.max(4, Math.floor((cellWidth * skip) / 6))), {
-          anchor: 'middle',
-          kind: 'tick',
-        })
-      : '',
-  );
-  const height = top + chart.rows.length * cellHeight + 14;
-  const titles = [
-    chart.columnTitle
-      ? text(left + (width - left - right) / 2, top - 24, chart.columnTitle, { anchor: 'middle', kind: 'small' })
-      : '',
-    chart.rowTitle
-      ? text(16, top + (chart.rows.length * cellHeight) / 2, chart.rowTitle, {
-          anchor: 'middle',
-          kind: 'small',
-          rotate: -90,
-        })
-      : '',
-  ];
-  const ends: Range = chart.log ? [Math.exp(low), Math.exp(high)] : [low, high];
-  const body = parts.join('') + heads.join('') + titles.join('') + colorBar(width, ends, format);
-  return svg(width, height, chart.title, text(12, 20, chart.title, { kind: 'title' }) + body);
-}
-
-function colorBar(width: number, ends: Range, format: (value: number) => string): string {
-  const steps = Array.from({ length: 30 }, (_, index) => {
-    const x = width - 60 - 120 + index * 4;
-    return `<rect x="${x}" y="28" width="4.5" height="8" fill="${valueColor(index / 29)}"/>`;
-  });
-  const low = text(width - 185, 36, format(ends[0]), { anchor: 'end', kind: 'tiny' });
-  return `${steps.join('')}${low}${text(width - 55, 36, format(ends[1]), { kind: 'tiny' })}`;
 }

@@ -1,6 +1,7 @@
 // What a run says about itself: the events of training and the evaluation at its end. The trainer emits them, RunLog
 // stores them, the CLI prints them and the report draws them. Plain JSON, so a field added here must stay optional for
-// the runs already on disk. `step` counts finished steps since the run began, also after a resume.
+// the runs already on disk. `step` counts finished steps since the run began, also after a resume; `epoch` is the number
+// of the current epoch, from 0, and in `end` the number of epochs finished.
 
 /** Dependence of one unit's output Z on the input X and the labels Y, over one probe batch. */
 export interface UnitMetrics {

@@ -1,7 +1,9 @@
 // The figures of a run, from its events and its evaluation. Called by report.ts. A figure that has nothing to show is
-// left out. The rule easy to break: units keep their place, so curves are matched by index, never by name.
-import { barChart, heatMap, lineChart, plane, smallMultiples } from './charts';
+// left out. Two rules easy to break: units keep their place, so curves are matched by index, never by name; events count
+// epochs from 0, people from 1.
+import { barChart, lineChart, plane, smallMultiples } from './charts';
 import type { EpochEvent, Evaluation, StepEvent, TrainEvent, UnitMetrics } from './events';
+import { heatMap } from './heatMap';
 import { formatNumber, type Point, type Series } from './svg';
 
 export interface Figure {
@@ -60,7 +62,7 @@ function accuracyFigure(epochs: readonly EpochEvent[]): Figure[] {
   ] as const;
   const series = splits
     .map(([name, field]): Series => {
-      const points = epochs.map((event): Point => [event.epoch, event[field] ?? Number.NaN]).filter(drawable);
+      const points = epochs.map((event): Point => [event.epoch + 1, event[field] ?? Number.NaN]).filter(drawable);
       return { name, points, dots: true };
     })
     .filter((one) => one.points.length > 0);
@@ -75,7 +77,7 @@ type UnitField = Exclude<keyof UnitMetrics, 'name'>;
 
 /** One field of one unit over the epochs. */
 function unitCurve(epochs: readonly EpochEvent[], index: number, field: UnitField): Point[] {
-  return epochs.map((event): Point => [event.epoch, event.units[index]?.[field] ?? Number.NaN]).filter(drawable);
+  return epochs.map((event): Point => [event.epoch + 1, event.units[index]?.[field] ?? Number.NaN]).filter(drawable);
 }
 
 function unitFigures(epochs: readonly EpochEvent[], names: readonly string[]): Figure[] {
@@ -115,7 +117,6 @@ function unitFigures(epochs: readonly EpochEvent[], names: readonly string[]): F
       svg: plane({ title: 'Normalised plane', xLabel: 'CKA(X, Z)', yLabel: 'CKA(Z, Y)', paths: paths('ckaX', 'ckaY') }),
       caption: 'The same, each kernel matrix divided by its norm: units of different sizes share one scale.',
     },
-    ...strip(epochs, names, 'ckaY', 'cka-labels', 'CKA(Z, Y) of each unit over time', 'units'),
   ];
 }
 
@@ -125,7 +126,6 @@ function strip(
   field: UnitField,
   id: string,
   title: string,
-  section: Figure['section'],
 ): Figure[] {
   const shown = spaced(epochs, MAX_COLUMNS);
   const values = names.map((_, index) => shown.map((event) => event.units[index]?.[field] ?? Number.NaN));
@@ -134,7 +134,7 @@ function strip(
   const svg = heatMap({
     title,
     rows: names.map((name, index) => `${index + 1} ${name}`),
-    columns: shown.map((event) => String(event.epoch)),
+    columns: shown.map((event) => String(event.epoch + 1)),
     values,
     columnTitle: 'epoch',
     rowNote: (row) => formatNumber(values[row]?.at(-1) ?? Number.NaN),
@@ -143,7 +143,7 @@ function strip(
   const caption = ranks
     ? 'Participation ratio of the features’ covariance. Close to 1: the unit has collapsed. Right: the last epoch.'
     : 'Each row is a unit, first unit on top. Right: the last epoch.';
-  return [{ id, section, svg, caption }];
+  return [{ id, section: 'ranks', svg, caption }];
 }
 
 /** Rows are true classes; a cell says its share of the row and the number of samples. */
@@ -188,8 +188,9 @@ export function trainingFigures(events: readonly TrainEvent[]): Figure[] {
   const epochs = events.filter((event) => event.event === 'epoch');
   const names = unitNames(epochs);
   const units = names.length > 0 ? unitFigures(epochs, names) : [];
-  const ranks = strip(epochs, names, 'effectiveRank', 'effective-rank', 'Effective rank of each unit', 'ranks');
-  return [...lossFigure(steps, epochs), ...accuracyFigure(epochs), ...units, ...ranks];
+  const ranks = strip(epochs, names, 'effectiveRank', 'effective-rank', 'Effective rank of each unit');
+  const labels = strip(epochs, names, 'ckaY', 'cka-labels', 'CKA(Z, Y) of each unit');
+  return [...lossFigure(steps, epochs), ...accuracyFigure(epochs), ...units, ...ranks, ...labels];
 }
 
 /** The units' names, from the last epoch that has any. */

@@ -20,6 +20,8 @@ export interface ReportData {
   readonly featureMaps?: readonly FeatureMap[];
   /** The image the feature maps came from. */
   readonly sample?: SampleImage & { readonly label?: string; readonly prediction?: string };
+  /** Where the data came from, in words. */
+  readonly source?: string;
   /** True when the images were drawn by the generator; by default told from `config.data`. */
   readonly synthetic?: boolean;
 }
@@ -34,7 +36,7 @@ p{margin:4px 0}.muted,figcaption{color:var(--muted);font-size:13px}nav{margin:12
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:14px 0}
 .card,figure,.table{background:var(--paper);border:1px solid var(--line);border-radius:10px;padding:12px 14px}
 .card b{display:block;font-size:23px;font-weight:650;font-variant-numeric:tabular-nums}.card span{color:var(--muted);font-size:13px}
-.row{display:flex;flex-wrap:wrap;gap:14px}figure{margin:0 0 14px;max-width:100%;overflow-x:auto}.row figure{margin:0}
+.row{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,520px),1fr));gap:14px;margin-bottom:14px;align-items:start}figure{margin:0 0 14px;max-width:100%;overflow-x:auto}.row figure{margin:0}
 figure svg{display:block;max-width:100%;height:auto}figcaption{margin-top:6px}img{image-rendering:pixelated;max-width:100%;display:block}
 .table{overflow-x:auto;margin-bottom:14px}table{border-collapse:collapse;font-size:14px}th,td{text-align:right;padding:4px 14px 4px 0;border-bottom:1px solid var(--line);font-variant-numeric:tabular-nums;white-space:nowrap}
 th{color:var(--muted);font-weight:600}th:first-child,td:first-child{text-align:left}.args td{text-align:left;white-space:normal;word-break:break-all}footer{padding:26px 0;color:var(--muted);font-size:13px}
@@ -72,7 +74,9 @@ function cards(data: ReportData): string {
     ['balanced accuracy', percent(evaluation.balancedAccuracy)],
     ['macro F1', percent(evaluation.macroF1)],
   ];
-  if (last) items.push(['epochs', String(last.epoch)], ['steps', String(last.step)]);
+  const epochs = end ? end.epoch : events.filter((event) => event.event === 'epoch').length;
+  items.push(['epochs', String(epochs)]);
+  if (last) items.push(['steps', String(last.step)]);
   const speed = end ?? last;
   if (speed) items.push(['images a second', formatNumber(speed.imagesPerSecond)]);
   if (end) items.push(['seconds', formatNumber(end.seconds)]);
@@ -133,7 +137,7 @@ function image(picture: Picture): string {
 /** The document; `figures` and `images` are put into their sections. */
 function page(data: ReportData, figures: readonly Figure[], images: readonly Picture[]): string {
   const { name, synthetic } = describeData(data);
-  const { model = 'model', method = '' } = data.config;
+  const { model = 'model', method = 'an unnamed method' } = data.config;
   const of = (section: Figure['section']) =>
     figures.filter((one) => one.section === section).map((one) => figure(one.svg, one.caption));
   const row = (parts: readonly string[]) => `<div class="row">${parts.join('')}</div>`;
@@ -146,8 +150,8 @@ function page(data: ReportData, figures: readonly Figure[], images: readonly Pic
     ['results', 'Results', cards(data)],
     ['curves', 'Loss and accuracy', row(of('curves'))],
     ['units', 'Units', of('units').slice(0, 1).join('') + row(of('units').slice(1)) + unitTable(data.events)],
-    ['ranks', 'Effective ranks', row(of('ranks'))],
-    ['confusion', 'Confusion matrix', row(of('confusion')) + classTable(data.evaluation)],
+    ['ranks', 'Effective rank and CKA over time', row(of('ranks'))],
+    ['confusion', 'Confusion matrix', row([...of('confusion'), classTable(data.evaluation)])],
     ['labels', 'Labels', row(of('labels'))],
     ['features', 'Feature maps', row(images.map(image))],
     ['arguments', 'Arguments', table([], args, 'args')],
@@ -158,12 +162,13 @@ function page(data: ReportData, figures: readonly Figure[], images: readonly Pic
   const badge = synthetic
     ? '<p class="badge">Synthetic data: images drawn by a generator, not photographs of people</p>'
     : '';
+  const source = data.source ? `<p class="muted">${escapeText(data.source)}</p>` : '';
   const stopped = interrupted ? '<p class="badge">Interrupted: trained for less than was asked</p>' : '';
   const title = `${model} on ${name}`;
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>${escapeText(title)}</title><style>${STYLE}\n${CHART_STYLE}</style></head>
-<body><header><h1>${escapeText(title)}</h1><p class="muted">${escapeText(`trained by ${method || 'unknown method'}, seed ${data.config.seed ?? 'unknown'}`)}</p>${badge}${stopped}<nav>${nav}</nav></header>
+<body><header><h1>${escapeText(title)}</h1><p class="muted">${escapeText(`trained by ${method}, seed ${data.config.seed ?? 'unknown'}`)}</p>${source}${badge}${stopped}<nav>${nav}</nav></header>
 <main>${body.join('\n')}<footer>Made by gramian. The same figures are in the folder figures/ beside this file.</footer></main></body></html>
 `;
 }

@@ -22,7 +22,7 @@ export const CHART_STYLE = `
 .chart text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:var(--ink)}
 .chart .title{font-size:14px;font-weight:600}.chart .tick,.chart .small{font-size:11px;fill:var(--muted)}
 .chart .tiny{font-size:10px;fill:var(--muted)}.chart .grid{stroke:var(--grid);stroke-width:1}
-.chart .line{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}.chart .faint{stroke-width:1;opacity:.35}
+.chart .line{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}.chart .faint{stroke-width:1.2;opacity:.45}
 @media (prefers-color-scheme:dark){.chart{--ink:#e7eaf0;--muted:#9aa4b4;--grid:#333b48;--paper:#161a21;--c1:#6ea3ff;--c2:#ff8f5a;--c3:#3fcf9a;--c4:#d08bf0;--c5:#e3b341;--c6:#4cc9e0}}
 `.trim();
 

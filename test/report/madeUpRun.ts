@@ -45,7 +45,7 @@ export function madeUpEvents(epochs = 4, unitCount = 35, stepsPerEpoch = 50): Tr
       const losses = Array.from({ length: unitCount }, (_, unit) => loss / (unit + 1));
       const made: StepEvent = {
         event: 'step',
-        epoch,
+        epoch: epoch - 1,
         step,
         loss,
         losses,
@@ -57,7 +57,7 @@ export function madeUpEvents(epochs = 4, unitCount = 35, stepsPerEpoch = 50): Tr
     }
     events.push({
       event: 'epoch',
-      epoch,
+      epoch: epoch - 1,
       step: epoch * stepsPerEpoch,
       loss: 3 * Math.exp((-2 * epoch) / epochs),
       trainAccuracy: 0.9 - 0.6 * Math.exp((-3 * epoch) / epochs),
