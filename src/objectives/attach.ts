@@ -8,7 +8,7 @@ import * as ops from '../graph/ops';
 import { heNormal } from '../layers/init';
 import { dense } from '../layers/separable';
 import { type OptimizerOptions, update } from '../optim';
-import { type BatchKernels, batchKernels, nativeKernel, poolTo, standardize, unitFeatures } from './features';
+import { type BatchKernels, batchKernels, nativeKernel, pooledOutput, standardize, unitFeatures } from './features';
 import type { ObjectiveOptions } from './options';
 
 /** Columns of a unit's report, in the order of docs/ops.md's `hsicObjective`. */
@@ -103,7 +103,7 @@ function unitLoss(z: Tensor, kernels: BatchKernels, attach: AttachOptions): Unit
   const measured = dependence(features, kernels, options);
   if (options.name === 'local-ce') return { ...measured, loss: localCrossEntropy(features, attach) };
   if (options.name === 'predsim') {
-    const pooled = poolTo(z, options.pool);
+    const pooled = pooledOutput(z, options.pool);
     const similarity = similarityMatching(options.normalize ? standardize(pooled) : pooled, kernels, attach.classes);
     const prediction = localCrossEntropy(features, attach);
     const loss = ops.add(ops.affine(similarity, { scale: 0.99 }), ops.affine(prediction, { scale: 0.01 }));
@@ -134,7 +134,7 @@ function attachBackPropagation(graph: Graph, head: Unit, attach: AttachOptions, 
     const loss = classifierLoss(attach);
     const params = graph.units.flatMap((unit) => unit.params);
     const gradients = grad(loss, params);
-    params.forEach((param, index) => update(param, gradients[index]!, attach.optimizer));
+    for (const [index, param] of params.entries()) update(param, gradients[index]!, attach.optimizer);
     return { losses: loss, names: ['network'], reportNames: [], accuracy };
   });
 }
@@ -150,7 +150,7 @@ function attachUnits(graph: Graph, head: Unit, attach: AttachOptions, accuracy: 
         const { loss, report }: UnitLoss =
           unit === head ? { loss: classifierLoss(attach) } : unitLoss(unit.output!, kernels, attach);
         const gradients = grad(loss, unit.params, { within: unit });
-        unit.params.forEach((param, index) => update(param, gradients[index]!, attach.optimizer));
+        for (const [index, param] of unit.params.entries()) update(param, gradients[index]!, attach.optimizer);
         losses.push(loss);
         if (report) {
           reports.push(ops.reshape(report, [1, REPORT_COLUMNS.length]));

@@ -22,6 +22,20 @@ export function poolTo(z: Tensor, cells: number): Tensor {
   return ops.avgPool(z, { kernel, stride: kernel, padding: 'same' });
 }
 
+/**
+ * `poolTo` of a unit's output. A pointwise convolution and a mean over space commute, so the pool is taken of the
+ * convolution's input: the same features, and a gradient that never has to be expanded to the map's full size before the
+ * two products of the pointwise step's backward.
+ */
+export function pooledOutput(z: Tensor, cells: number): Tensor {
+  const { graph } = z;
+  const node = graph.producer(z);
+  if (cells <= 0 || node?.op !== 'conv2d') return poolTo(z, cells);
+  const [x, w] = node.inputs.map((id) => graph.tensor(id)) as [Tensor, Tensor];
+  const pointwise = w.shape[0] === 1 && w.shape[1] === 1 && x.shape[1] === z.shape[1] && x.shape[2] === z.shape[2];
+  return pointwise && node.attrs.groups === 1 ? ops.conv2d(poolTo(x, cells), w) : poolTo(z, cells);
+}
+
 /** Zero mean and unit variance per channel over the batch (and space), without learned parameters. */
 export function standardize(z: Tensor): Tensor {
   const channels = z.shape.at(-1)!;
@@ -43,7 +57,7 @@ function groupChannels(z: Tensor, groups: number): Tensor {
 
 /** The features of a unit's output z ([m,C] or [m,H,W,C]) that its objective sees: [m,d]. */
 export function unitFeatures(z: Tensor, options: ObjectiveOptions): Tensor {
-  let features = poolTo(z, options.pool);
+  let features = pooledOutput(z, options.pool);
   if (options.normalize) features = standardize(features);
   features = groupChannels(features, options.groups);
   const flat = features.shape.length === 2 ? features : ops.flatten(features);
