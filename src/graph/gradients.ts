@@ -66,7 +66,7 @@ function walk(
     if (!allowed(node) || isUpdate(graph, node)) continue;
     if (!node.outputs.some((id) => gradients.has(id) && dependent.has(id))) continue;
     const before = graph.nodes.length;
-    graph.scope(`grad/${node.name}`, () => differentiate(graph, node, dependent, gradients));
+    graph.scope(`/grad/${node.name}`, () => differentiate(graph, node, dependent, gradients));
     checkReads(graph, before, index, written);
   }
   return wrt.map((tensor) => materialise(graph, tensor, gradients.get(tensor.id) ?? 0));
