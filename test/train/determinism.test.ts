@@ -1,0 +1,65 @@
+// The promise of determinism: the same bits for any number of threads, and after a resume.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { loadCheckpoint } from '../../src/train/checkpoint';
+import { train } from '../../src/train/train';
+import { stateHash, tinyTrainer } from './fixtures';
+
+const folder = mkdtempSync(join(tmpdir(), 'gramian-determinism-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('determinism', () => {
+  it.each(['cka', 'bp'] as const)('200 steps by %s give one hash for 1, 2, 3 and 5 threads', async (name) => {
+    const hashes = new Set<string>();
+    for (const threads of [1, 2, 3, 5]) {
+      const augmentation = { rotate: 15, shift: 1, noise: 0.05, flip: true };
+      const trainer = tinyTrainer(name, { threads, augmentation });
+      await trainer.run(200);
+      hashes.add(await stateHash(trainer));
+      trainer.dispose();
+    }
+    expect(hashes.size).toBe(1);
+  });
+
+  it('another seed gives other weights', async () => {
+    const hashes = new Set<string>();
+    for (const seed of [1, 2]) {
+      const trainer = tinyTrainer('cka', { seed });
+      await trainer.run(5);
+      hashes.add(await stateHash(trainer));
+      trainer.dispose();
+    }
+    expect(hashes.size).toBe(2);
+  });
+
+  it('a run interrupted in the middle of an epoch and resumed equals the uninterrupted one', async () => {
+    const settings = {
+      data: 'synthetic:700',
+      model: 'denseFpn1',
+      input: [16, 16] as const,
+      epochs: 2,
+      batch: 64,
+      seed: 4,
+    };
+    const whole = join(folder, 'whole');
+    const parts = join(folder, 'parts');
+    await train({ ...settings, out: whole }, { onEvent: () => {} });
+    const stop = new AbortController();
+    const interrupted = await train(
+      { ...settings, out: parts },
+      { onEvent: (event) => event.event === 'step' && event.step >= 3 && stop.abort(), signal: stop.signal },
+    );
+    expect(interrupted.interrupted).toBe(true);
+    expect(interrupted.step).toBeLessThan(16);
+    const resumed = await train({ ...settings, out: parts, resume: true }, { onEvent: () => {} });
+    expect(resumed.interrupted).toBe(false);
+    const [a, b] = await Promise.all([whole, parts].map((run) => loadCheckpoint(join(run, 'last.safetensors'))));
+    expect(b!.state.step).toBe(a!.state.step);
+    expect(Object.keys(b!.tensors).sort()).toEqual(Object.keys(a!.tensors).sort());
+    for (const [name, { data }] of Object.entries(a!.tensors)) {
+      expect(Buffer.from(b!.tensors[name]!.data.buffer).equals(Buffer.from(data.buffer)), name).toBe(true);
+    }
+  }, 120_000);
+});
