@@ -292,8 +292,7 @@ struct GemmPlan {
   // The chunks of K must not depend on the tile's size, or the bits would depend on the ISA.
   const int64_t areas = groups * ceil_div(m, kBlock) * ceil_div(n, kBlock);
   const int64_t by_memory = (8 << 20) / max64(1, groups * m * n);
-  int64_t chunks = min64(min64(kMaxChunks / areas, k / 512), by_memory);
-  if (chunks < 1) chunks = 1;
+  const int64_t chunks = areas >= 8 ? 1 : max64(1, min64(min64(kMaxChunks / areas, k / 512), by_memory));
   plan.k_chunk = round_up(ceil_div(k, chunks), 16);
   plan.k_chunks = ceil_div(k, plan.k_chunk);
   const int64_t pieces = groups * plan.m_blocks * plan.n_blocks * plan.k_chunks;
