@@ -130,11 +130,11 @@ describe('the packed tarball', () => {
   it('compiles and steps a graph with the prebuilt addon', () => {
     const result = evaluate<{ y: number[]; addon: string }>(
       'step.cjs',
-      `const { Graph, compile, relu, add } = require('gramian');
+      `const { Graph, compile, ops } = require('gramian');
        const graph = new Graph();
        const a = graph.input('a', [2, 3]);
        const b = graph.input('b', [2, 3]);
-       const plan = compile(graph, { outputs: { y: relu(add(a, b)) }, device: 'cpu' });
+       const plan = compile(graph, { outputs: { y: ops.relu(ops.add(a, b)) }, device: 'cpu' });
        plan.step({ a: new Float32Array([1, -2, 3, -4, 5, -6]), b: new Float32Array([1, 1, 1, 1, 1, 1]) }).then(({ y }) => {
          plan.dispose();
          const addon = Object.keys(require.cache).find((file) => file.endsWith('.node'));
