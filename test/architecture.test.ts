@@ -66,10 +66,14 @@ function read(file: string): string {
 /** Import and export-from specifiers, dynamic imports and requires; comments and strings that only look alike are rare. */
 function importsOf(file: string): { from: string; typeOnly: boolean }[] {
   const text = read(file).replace(/^\s*(\/\/|\*).*$/gm, '');
-  const statement = /(?:^|\n)\s*(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s+)?['"]([^'"]+)['"]/g;
+  const statement = /(?:^|\n)\s*(?:import|export)\s+(type\s)?([^'";]*?\sfrom\s+)?['"]([^'"]+)['"]/g;
+  const onlyTypes = /^\{(\s*type\s[^,}]+,?)+\s*\}\s+from/;
   const call = /\b(?:import|require)\(\s*['"]([^'"]+)['"]\s*\)/g;
   return [
-    ...[...text.matchAll(statement)].map((match) => ({ from: match[2] as string, typeOnly: match[1] !== undefined })),
+    ...[...text.matchAll(statement)].map((match) => ({
+      from: match[3] as string,
+      typeOnly: match[1] !== undefined || onlyTypes.test(match[2] ?? ''),
+    })),
     ...[...text.matchAll(call)].map((match) => ({ from: match[1] as string, typeOnly: false })),
   ];
 }
