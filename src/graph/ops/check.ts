@@ -95,7 +95,7 @@ export function integer(op: string, what: string, value: unknown, least: number,
 /** A list of integers of a given length, or of any length >= 1 when `length` is undefined. */
 export function integers(op: string, what: string, value: unknown, least: number, length?: number): number[] {
   if (!Array.isArray(value) || value.length === 0 || (length !== undefined && value.length !== length)) {
-    const wanted = length === undefined ? 'a non-empty list' : `a list of ${length}`;
+    const wanted = length === undefined ? 'a non-empty list of' : `a list of ${length}`;
     throw new ArgumentError(`[${op}] ${what} is ${wanted} integers, got ${describe(value)}`);
   }
   return value.map((item, index) => integer(op, `${what}[${index}]`, item, least));
