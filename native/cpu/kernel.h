@@ -25,9 +25,9 @@ struct View {
 // One attribute. Strings and lists live as long as the plan.
 struct Attr {
   const char* key;
-  double number;        // numbers and booleans
-  const char* string;   // null unless a string
-  const double* list;   // null unless a list
+  double number;       // numbers and booleans
+  const char* string;  // null unless a string
+  const double* list;  // null unless a list
   int64_t list_size;
 };
 
@@ -45,10 +45,10 @@ struct KernelCall {
   const Attr* attrs;
   int32_t attr_count;
   // Filled by prepare:
-  int64_t workspace_bytes;        // scratch the plan reserves, 64-byte aligned, contents undefined at each run
+  int64_t workspace_bytes;                // scratch the plan reserves, 64-byte aligned, contents undefined at each run
   alignas(16) unsigned char params[512];  // the kernel's own plain struct
-  const char* error;              // static string; set when the call cannot be served
-  const char* variant;            // static string naming the algorithm chosen, shown by plan.describe()
+  const char* error;                      // static string; set when the call cannot be served
+  const char* variant;                    // static string naming the algorithm chosen, shown by plan.describe()
   // Filled by the plan before run:
   void* workspace;
   Parallel parallel;
@@ -62,7 +62,8 @@ struct Kernel {
   void (*run)(const KernelCall* call);
 };
 
-// Each ISA exports one null-terminated list of kernels, gathered in kernels/table.cpp from the lists of the files there.
+// Each ISA exports one null-terminated list of kernels, gathered in kernels/table.cpp from the lists of the files
+// there.
 struct KernelList {
   const Kernel* kernels;
   int32_t count;

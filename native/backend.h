@@ -1,0 +1,90 @@
+// The seam between planning and devices: what a device must offer. native/cpu/backend.cpp and native/cuda/ implement
+// it; native/plan/ uses it; only native/binding/module.cpp knows which ones exist.
+// The rule easy to break: find_kernel sees shapes and pitches but no memory, bind gives the memory once, and nothing
+// between begin() and end() may allocate.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/dtype.h"
+#include "graph/graph.h"
+
+namespace gramian {
+
+/** A tensor as a kernel sees it: rows x cols, cols = last dimension, row r begins at data + r * pitch elements. */
+struct Operand {
+  DType dtype = DType::f32;
+  Shape shape;
+  int64_t pitch = 0;
+  void* data = nullptr;
+};
+
+/** What to launch. The attributes live as long as the plan. */
+struct LaunchSpec {
+  const char* op = nullptr;
+  const char* name = nullptr;
+  std::vector<Operand> inputs, outputs;
+  const std::vector<Attribute>* attrs = nullptr;
+};
+
+/** A kernel chosen for one launch; each backend derives its own. */
+class Launch {
+ public:
+  virtual ~Launch() = default;
+  int64_t workspace_bytes = 0;
+  const char* variant = nullptr;  // the algorithm chosen, for describe(); null when there is only one
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual const char* id() const = 0;
+  virtual const char* isa() const = 0;
+  virtual int threads() const = 0;
+
+  /** Memory of the device, 64-byte aligned. Throws ERR_DEVICE when there is not enough. */
+  virtual void* allocate(int64_t bytes) = 0;
+  virtual void release(void* memory, int64_t bytes) noexcept = 0;
+  /** Copies `rows` rows of `row_bytes` bytes; each side's rows are its pitch (in bytes) apart. */
+  virtual void upload(void* device, int64_t device_pitch, const void* host, int64_t rows, int64_t row_bytes) = 0;
+  virtual void download(void* host, const void* device, int64_t device_pitch, int64_t rows, int64_t row_bytes) = 0;
+
+  /** Chooses a kernel for these shapes. Throws ERR_SHAPE or ERR_GRAPH when the call cannot be served. */
+  virtual std::unique_ptr<Launch> find_kernel(const LaunchSpec& spec) = 0;
+  /** Fixes the addresses, in the order of the spec's inputs and outputs. */
+  virtual void bind(Launch& launch, const std::vector<void*>& inputs, const std::vector<void*>& outputs,
+                    void* workspace) = 0;
+
+  virtual void begin() = 0;
+  /** Runs one launch; returns null, or a static sentence saying what was wrong with the data. */
+  virtual const char* run(Launch& launch) = 0;
+  virtual void end() = 0;
+};
+
+/** What a backend factory is asked for. */
+struct BackendOptions {
+  int threads = 0;           // 0: as many as the process may use
+  std::string isa = "auto";  // auto, scalar, sse, avx2, avx512
+};
+
+/** A device as `devices()` reports it. `reason` is empty when it is available. */
+struct DeviceReport {
+  std::string id;
+  bool available = false;
+  std::string isa;
+  int threads = 0;
+  std::string reason;
+};
+
+namespace cpu {
+DeviceReport report();
+std::unique_ptr<Backend> create(const BackendOptions& options);
+}  // namespace cpu
+namespace cuda {
+DeviceReport report();
+std::unique_ptr<Backend> create(const BackendOptions& options);
+}  // namespace cuda
+
+}  // namespace gramian

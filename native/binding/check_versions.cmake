@@ -1,0 +1,18 @@
+# cmake -DOBJDUMP=objdump -DFILE=gramian.node -DMAX_GLIBC=2.28 -P check_versions.cmake: fails when the addon needs a newer
+# glibc or libstdc++ than the oldest system Node itself runs on has.
+execute_process(COMMAND ${OBJDUMP} -T ${FILE} OUTPUT_VARIABLE symbols RESULT_VARIABLE status)
+if(status)
+  message(FATAL_ERROR "${OBJDUMP} failed on ${FILE}")
+endif()
+foreach(limit "GLIBC_${MAX_GLIBC}" "GLIBCXX_3.4.25" "CXXABI_1.3.11")
+  string(REGEX MATCH "^([A-Z]+)_([0-9.]+)$" ignored ${limit})
+  set(family ${CMAKE_MATCH_1})
+  set(allowed ${CMAKE_MATCH_2})
+  string(REGEX MATCHALL "\\(?${family}_[0-9.]+\\)? +[^\n]+" uses "${symbols}")
+  foreach(use IN LISTS uses)
+    string(REGEX MATCH "${family}_([0-9.]+)" ignored "${use}")
+    if(CMAKE_MATCH_1 VERSION_GREATER allowed)
+      message(FATAL_ERROR "${FILE} needs ${use}, at most ${family}_${allowed} is allowed: add it to native/core/glibc.h")
+    endif()
+  endforeach()
+endforeach()

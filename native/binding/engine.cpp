@@ -1,0 +1,132 @@
+// See engine.h.
+#include "binding/engine.h"
+
+#include <cstring>
+#include <new>
+
+#include "core/text.h"
+
+namespace gramian {
+
+Engine::Engine(Deliver deliver, Finished finished, void* context)
+    : deliver_(deliver), finished_(finished), context_(context) {
+  pthread_mutex_init(&mutex_, nullptr);
+  pthread_cond_init(&changed_, nullptr);
+}
+
+Engine::~Engine() {
+  cancel();
+  pthread_cond_destroy(&changed_);
+  pthread_mutex_destroy(&mutex_);
+}
+
+void Engine::push(Job* job) {
+  if (!started_) {
+    if (pthread_create(&thread_, nullptr, main, this) != 0)
+      throw Error(Code::device, "[engine] the system refused to start a thread");
+    started_ = true;
+  }
+  job->next = nullptr;
+  pthread_mutex_lock(&mutex_);
+  (tail_ ? tail_->next : head_) = job;
+  tail_ = job;
+  pthread_cond_signal(&changed_);
+  pthread_mutex_unlock(&mutex_);
+}
+
+bool Engine::close() {
+  pthread_mutex_lock(&mutex_);
+  closing_ = true;
+  pthread_cond_signal(&changed_);
+  pthread_mutex_unlock(&mutex_);
+  return started_;
+}
+
+void Engine::cancel() {
+  cancelled_.store(true);
+  pthread_mutex_lock(&mutex_);
+  head_ = tail_ = nullptr;
+  pthread_cond_signal(&changed_);
+  pthread_mutex_unlock(&mutex_);
+  if (started_ && !joined_) pthread_join(thread_, nullptr);
+  joined_ = true;
+}
+
+void* Engine::main(void* self) {
+  static_cast<Engine*>(self)->work();
+  return nullptr;
+}
+
+Job* Engine::pop() {
+  pthread_mutex_lock(&mutex_);
+  while (!head_ && !closing_ && !cancelled_.load()) pthread_cond_wait(&changed_, &mutex_);
+  Job* job = head_;
+  if (job) head_ = job->next;
+  if (!head_) tail_ = nullptr;
+  pthread_mutex_unlock(&mutex_);
+  return job;
+}
+
+void Engine::work() {
+  while (Job* job = pop()) {
+    execute(*job);
+    if (cancelled_.load()) return;
+    deliver_(context_, job);
+  }
+  if (!cancelled_.load()) finished_(context_);
+}
+
+void Engine::execute(Job& job) {
+  try {
+    switch (job.kind) {
+      case Job::Kind::step:
+      case Job::Kind::run:
+        run_steps(job);
+        break;
+      case Job::Kind::read:
+        job.plan->backend().download(job.results.data(), job.tensor->memory->data(), job.tensor->bytes, 1,
+                                     job.tensor->bytes);
+        break;
+      case Job::Kind::write:
+        job.plan->backend().upload(job.tensor->memory->data(), job.tensor->bytes, job.staging.data(), 1,
+                                   job.tensor->bytes);
+        break;
+    }
+  } catch (const Error& error) {
+    job.failed = true;
+    job.code = error.code();
+    job.message = error.what();
+  } catch (const std::bad_alloc&) {
+    job.failed = true;
+    job.code = Code::device;
+    job.message = "[engine] out of memory";
+  }
+}
+
+void Engine::run_steps(Job& job) {
+  Executable& plan = *job.plan;
+  const auto& outputs = plan.plan().graph.outputs;
+  for (; job.completed < job.steps; ++job.completed) {
+    if (job.aborted.load()) {
+      job.failed = true;
+      job.code = Code::aborted;
+      job.message = cat("[", job.kind == Job::Kind::run ? "run" : "step", "] aborted after ", job.completed, " of ",
+                        job.steps, " steps");
+      return;
+    }
+    if (job.completed == 0 && !job.staged.empty()) {
+      values_.clear();
+      for (int64_t offset : job.staged) values_.push_back(job.staging.data() + offset);
+      plan.feed(values_);
+    }
+    if (!plan.step(cancelled_)) return;
+    int64_t offset = 0;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const int64_t bytes = plan.tensor(outputs[i]).bytes();
+      plan.read_output(i, job.results.data() + offset + job.completed * bytes);
+      offset += job.steps * bytes;
+    }
+  }
+}
+
+}  // namespace gramian

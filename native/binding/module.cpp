@@ -1,0 +1,50 @@
+// The addon: { Plan, analyze, devices }. The one file that knows which devices exist.
+#include <napi.h>
+
+#include "backend.h"
+#include "binding/convert.h"
+#include "binding/plan_object.h"
+#include "core/text.h"
+
+namespace gramian {
+namespace {
+
+std::unique_ptr<Backend> make_backend(const CompileOptions& options) {
+  if (options.device == "cuda" || (options.device == "auto" && cuda::report().available))
+    return cuda::create(options.backend);
+  if (options.device == "cpu" || options.device == "auto") return cpu::create(options.backend);
+  throw Error(Code::argument, cat("[compile] a device is one of auto, cpu, cuda, got \"", options.device, "\""));
+}
+
+Napi::Value devices(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Array list = Napi::Array::New(env);
+  for (const DeviceReport& report : {cpu::report(), cuda::report()}) {
+    Napi::Object device = Napi::Object::New(env);
+    device.Set("id", report.id);
+    device.Set("available", report.available);
+    if (report.available) {
+      device.Set("isa", report.isa);
+      device.Set("threads", report.threads);
+    } else {
+      device.Set("reason", report.reason);
+    }
+    list[list.Length()] = device;
+  }
+  return list;
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Plan", PlanObject::define(env, make_backend));
+  exports.Set("analyze",
+              Napi::Function::New(
+                  env, [](const Napi::CallbackInfo& info) { return analyze(info, make_backend); }, "analyze"));
+  exports.Set("devices", Napi::Function::New(env, devices, "devices"));
+  return exports;
+}
+
+}  // namespace
+}  // namespace gramian
+
+static Napi::Object init_module(Napi::Env env, Napi::Object exports) { return gramian::init(env, exports); }
+NODE_API_MODULE(gramian, init_module)

@@ -1,0 +1,190 @@
+// See plan_object.h. Arguments are copied before a method returns; what runs later is in the request.
+#include "binding/plan_object.h"
+
+#include <cstring>
+
+#include "core/text.h"
+
+namespace gramian {
+namespace {
+
+constexpr int64_t kMaxResultBytes = int64_t{1} << 30;
+constexpr int64_t kFeedAlign = 64;
+
+}  // namespace
+
+Napi::Function PlanObject::define(Napi::Env env, MakeBackend make_backend) {
+  return DefineClass(env, "Plan",
+                     {InstanceMethod<&PlanObject::step>("step"), InstanceMethod<&PlanObject::run>("run"),
+                      InstanceMethod<&PlanObject::read>("read"), InstanceMethod<&PlanObject::write>("write"),
+                      InstanceMethod<&PlanObject::abort>("abort"), InstanceMethod<&PlanObject::describe>("describe"),
+                      InstanceMethod<&PlanObject::dispose>("dispose")},
+                     reinterpret_cast<void*>(make_backend));
+}
+
+PlanObject::PlanObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<PlanObject>(info) {
+  guard(info.Env(), [&] { compile(info); });
+}
+
+PlanObject::~PlanObject() { release(); }
+
+void PlanObject::compile(const Napi::CallbackInfo& info) {
+  const auto make_backend = reinterpret_cast<MakeBackend>(info.Data());
+  Graph graph = read_graph(info[0]);
+  validate(graph);
+  std::shared_ptr<Session> session;
+  if (info[2].IsUndefined()) {
+    session = Session::create(info.Env(), make_backend(read_options(info[1])));
+  } else {
+    const Napi::Function constructor = info.This().As<Napi::Object>().Get("constructor").As<Napi::Function>();
+    if (!info[2].IsObject() || !info[2].As<Napi::Object>().InstanceOf(constructor))
+      throw Error(Code::argument, "[compile] share is a plan");
+    PlanObject* other = Unwrap(info[2].As<Napi::Object>());
+    other->check_alive("compile");
+    session = other->session_;
+  }
+  session->retain();
+  try {
+    executable_ = std::make_shared<Executable>(make_plan(std::move(graph), *session->backend()), session->backend(),
+                                               session->store());
+  } catch (...) {
+    session->release();
+    throw;
+  }
+  session_ = std::move(session);
+}
+
+void PlanObject::release() {
+  if (!session_) return;
+  executable_.reset();
+  session_->release();
+  session_.reset();
+}
+
+void PlanObject::check_alive(const char* what) const {
+  if (!session_) throw Error(Code::disposed, cat("[", what, "] the plan was disposed"));
+}
+
+std::unique_ptr<Request> PlanObject::steps_request(int64_t steps) {
+  std::unique_ptr<Request> request = session_->take();
+  request->plan = executable_;
+  request->steps = steps;
+  int64_t bytes = 0;
+  for (int32_t id : executable_->plan().graph.outputs)
+    bytes = checked_add(bytes, checked_mul(steps, executable_->tensor(id).bytes()));
+  if (steps > 1 && bytes > kMaxResultBytes)
+    throw Error(Code::argument,
+                cat("[run] ", steps, " steps would return ", bytes, " bytes, at most ", kMaxResultBytes));
+  request->results.resize(bytes);
+  return request;
+}
+
+Napi::Value PlanObject::step(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    check_alive("step");
+    const std::vector<int32_t>& inputs = executable_->inputs();
+    if (!info[0].IsArray() || info[0].As<Napi::Array>().Length() != inputs.size())
+      throw Error(Code::argument, cat("[step] feeds is an array of ", inputs.size(), " typed arrays"));
+    const Napi::Array feeds = info[0].As<Napi::Array>();
+    std::unique_ptr<Request> request = steps_request(1);
+    request->kind = Job::Kind::step;
+    request->id = static_cast<double>(read_integer(info[1], 0, INT64_MAX, "the request's id"));
+    int64_t bytes = 0;
+    for (int32_t id : inputs) {
+      request->staged.push_back(bytes);
+      bytes = checked_add(bytes, (executable_->tensor(id).bytes() + kFeedAlign - 1) / kFeedAlign * kFeedAlign);
+    }
+    request->staging.resize(bytes);
+    for (uint32_t i = 0; i < inputs.size(); ++i) {
+      const Tensor& tensor = executable_->tensor(inputs[i]);
+      const Napi::Value value = feeds[i];
+      const void* data = typed_array_data(value, tensor.dtype, tensor.count(), cat("input \"", tensor.name, "\""));
+      memcpy(request->staging.data() + request->staged[i], data, tensor.bytes());
+    }
+    return session_->submit(info.Env(), std::move(request));
+  });
+}
+
+Napi::Value PlanObject::run(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    check_alive("run");
+    if (!executable_->inputs().empty())
+      throw Error(Code::argument,
+                  cat("[run] a plan with inputs is stepped with feeds, this one has ", executable_->inputs().size()));
+    const int64_t steps = read_integer(info[0], 1, INT64_MAX, "steps");
+    std::unique_ptr<Request> request = steps_request(steps);
+    request->kind = Job::Kind::run;
+    request->id = static_cast<double>(read_integer(info[1], 0, INT64_MAX, "the request's id"));
+    return session_->submit(info.Env(), std::move(request));
+  });
+}
+
+const Persistent& PlanObject::persistent(const Napi::Value& name, const char* what) const {
+  const std::string text = read_string(name, "a tensor's name");
+  const Persistent* found = executable_->find(text);
+  if (!found) throw Error(Code::argument, cat("[", what, "] the plan has no param or state \"", text, "\""));
+  return *found;
+}
+
+Napi::Value PlanObject::read(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    check_alive("read");
+    const Persistent& tensor = persistent(info[0], "read");
+    std::unique_ptr<Request> request = session_->take();
+    request->kind = Job::Kind::read;
+    request->id = 0;
+    request->plan = executable_;
+    request->tensor = &tensor;
+    request->results.resize(tensor.bytes);
+    return session_->submit(info.Env(), std::move(request));
+  });
+}
+
+Napi::Value PlanObject::write(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    check_alive("write");
+    const Persistent& tensor = persistent(info[0], "write");
+    const void* data =
+        typed_array_data(info[1], tensor.dtype, tensor.bytes / item_bytes(tensor.dtype), "the data to write");
+    std::unique_ptr<Request> request = session_->take();
+    request->kind = Job::Kind::write;
+    request->id = 0;
+    request->plan = executable_;
+    request->tensor = &tensor;
+    request->staging.resize(tensor.bytes);
+    memcpy(request->staging.data(), data, tensor.bytes);
+    return session_->submit(info.Env(), std::move(request));
+  });
+}
+
+Napi::Value PlanObject::abort(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    const int64_t id = read_integer(info[0], 1, INT64_MAX, "the request's id");
+    if (session_) session_->abort(static_cast<double>(id));
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value PlanObject::describe(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    check_alive("describe");
+    return write_description(info.Env(), gramian::describe(executable_->plan(), *session_->backend()));
+  });
+}
+
+Napi::Value PlanObject::dispose(const Napi::CallbackInfo& info) {
+  release();
+  return info.Env().Undefined();
+}
+
+Napi::Value analyze(const Napi::CallbackInfo& info, MakeBackend make_backend) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    Graph graph = read_graph(info[0]);
+    validate(graph);
+    const std::unique_ptr<Backend> backend = make_backend(read_options(info[1]));
+    const Plan plan = make_plan(std::move(graph), *backend);
+    return write_description(info.Env(), gramian::describe(plan, *backend));
+  });
+}
+
+}  // namespace gramian

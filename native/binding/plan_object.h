@@ -1,0 +1,44 @@
+// The addon's `Plan` class: new Plan(wire, options, share?) compiles; its methods queue work on the session's engine.
+// Typed and documented for JavaScript in src/native.ts.
+#pragma once
+#include <napi.h>
+
+#include <memory>
+
+#include "binding/convert.h"
+#include "binding/session.h"
+
+namespace gramian {
+
+/** Makes the backend a compile asks for; set by module.cpp, the one file that knows the devices. */
+using MakeBackend = std::unique_ptr<Backend> (*)(const CompileOptions& options);
+
+class PlanObject : public Napi::ObjectWrap<PlanObject> {
+ public:
+  static Napi::Function define(Napi::Env env, MakeBackend make_backend);
+  explicit PlanObject(const Napi::CallbackInfo& info);
+  ~PlanObject() override;
+
+ private:
+  Napi::Value step(const Napi::CallbackInfo& info);
+  Napi::Value run(const Napi::CallbackInfo& info);
+  Napi::Value read(const Napi::CallbackInfo& info);
+  Napi::Value write(const Napi::CallbackInfo& info);
+  Napi::Value abort(const Napi::CallbackInfo& info);
+  Napi::Value describe(const Napi::CallbackInfo& info);
+  Napi::Value dispose(const Napi::CallbackInfo& info);
+
+  void compile(const Napi::CallbackInfo& info);
+  void check_alive(const char* what) const;
+  void release();
+  const Persistent& persistent(const Napi::Value& name, const char* what) const;
+  std::unique_ptr<Request> steps_request(int64_t steps);
+
+  std::shared_ptr<Session> session_;
+  std::shared_ptr<Executable> executable_;
+};
+
+/** analyze(wire, options): plans without allocating, returns the description. */
+Napi::Value analyze(const Napi::CallbackInfo& info, MakeBackend make_backend);
+
+}  // namespace gramian

@@ -1,0 +1,18 @@
+# cmake -DNM=nm -P check_weak.cmake a.o b.o ...: fails when a kernel object holds a weak or unique symbol. Such a symbol
+# is merged across tiers by the linker, so an old CPU could be handed code compiled for AVX-512.
+set(seen_script OFF)
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(i RANGE 0 ${last})
+  set(argument "${CMAKE_ARGV${i}}")
+  if(NOT argument MATCHES "\\.o$")
+    continue()
+  endif()
+  execute_process(COMMAND ${NM} -C --defined-only ${argument} OUTPUT_VARIABLE symbols RESULT_VARIABLE status)
+  if(status)
+    message(FATAL_ERROR "${NM} failed on ${argument}")
+  endif()
+  string(REGEX MATCHALL "[0-9a-f]+ [uvVwW] [^\n]+" weak "${symbols}")
+  if(weak)
+    message(FATAL_ERROR "weak symbols in the kernel object ${argument}:\n  ${weak}")
+  endif()
+endforeach()

@@ -1,0 +1,151 @@
+// See executable.h.
+#include "plan/executable.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "core/text.h"
+
+namespace gramian {
+
+Executable::Executable(Plan plan, std::shared_ptr<Backend> backend, Store& store)
+    : backend_(std::move(backend)), plan_(std::move(plan)) {
+  Store added;
+  for (size_t id = 0; id < plan_.graph.tensors.size(); ++id) {
+    const Tensor& tensor = plan_.graph.tensors[id];
+    if (tensor.kind == Kind::input) inputs_.push_back(static_cast<int32_t>(id));
+    if (!tensor.persistent()) continue;
+    const auto found = store.find(tensor.name);
+    if (found == store.end()) {
+      auto memory = std::make_shared<Memory>(backend_, tensor.bytes());
+      fill(tensor, memory->data());
+      added[tensor.name] = persistent_[tensor.name] =
+          std::make_shared<Persistent>(Persistent{tensor.shape, tensor.dtype, tensor.bytes(), std::move(memory)});
+      continue;
+    }
+    const Persistent& shared = *found->second;
+    if (shared.shape != tensor.shape || shared.dtype != tensor.dtype)
+      throw Error(Code::graph, cat("[compile] \"", tensor.name, "\" is ", dtype_name(tensor.dtype), " ", tensor.shape,
+                                   " here and ", dtype_name(shared.dtype), " ", shared.shape, " in the shared plan"));
+    persistent_[tensor.name] = found->second;
+  }
+  allocate();
+  bind();
+  store.merge(added);
+}
+
+void Executable::allocate() {
+  memory_.resize(plan_.storages.size());
+  for (size_t i = 0; i < plan_.storages.size(); ++i) {
+    const Storage& storage = plan_.storages[i];
+    if (storage.kind == Kind::temp) continue;
+    const Tensor& tensor = plan_.graph.tensors[storage.tensor];
+    if (tensor.persistent()) {
+      memory_[i] = persistent_[tensor.name]->memory;
+      continue;
+    }
+    memory_[i] = std::make_shared<Memory>(backend_, storage.bytes());
+    if (tensor.kind != Kind::constant) continue;
+    fill(tensor, memory_[i]->data());
+    for (const RangeCheck& check : plan_.checks)
+      if (check.tensor == storage.tensor) {
+        scratch_.resize(tensor.count());
+        backend_->download(scratch_.data(), memory_[i]->data(), tensor.bytes(), 1, tensor.bytes());
+        check_range(check, scratch_.data());
+      }
+  }
+  if (plan_.arena_bytes > 0) arena_ = std::make_unique<Memory>(backend_, plan_.arena_bytes);
+}
+
+void Executable::fill(const Tensor& tensor, void* memory) const {
+  const int64_t bytes = tensor.bytes();
+  if (tensor.data) {
+    backend_->upload(memory, bytes, tensor.data, 1, bytes);
+    return;
+  }
+  std::vector<char> values(bytes);
+  for (int64_t i = 0, count = tensor.count(); i < count; ++i) {
+    if (tensor.dtype == DType::f32) {
+      reinterpret_cast<float*>(values.data())[i] = static_cast<float>(tensor.fill);
+    } else if (tensor.dtype == DType::i32) {
+      reinterpret_cast<int32_t*>(values.data())[i] = static_cast<int32_t>(tensor.fill);
+    } else {
+      reinterpret_cast<uint8_t*>(values.data())[i] = static_cast<uint8_t>(tensor.fill);
+    }
+  }
+  backend_->upload(memory, bytes, values.data(), 1, bytes);
+}
+
+void* Executable::address(int32_t id) const {
+  const Place& place = plan_.places[id];
+  const Storage& storage = plan_.storages[place.storage];
+  char* base = storage.kind == Kind::temp ? static_cast<char*>(arena_->data()) + storage.arena_offset
+                                          : static_cast<char*>(memory_[place.storage]->data());
+  return base + place.offset * item_bytes(storage.dtype);
+}
+
+void Executable::bind() {
+  for (Step& step : plan_.steps) {
+    std::vector<void*> inputs, outputs;
+    for (int32_t id : step.node.inputs) inputs.push_back(address(id));
+    for (int32_t id : step.node.outputs) outputs.push_back(address(id));
+    void* workspace =
+        step.launch->workspace_bytes > 0 ? static_cast<char*>(arena_->data()) + step.workspace_offset : nullptr;
+    backend_->bind(*step.launch, inputs, outputs, workspace);
+  }
+}
+
+const Persistent* Executable::find(const std::string& name) const {
+  const auto found = persistent_.find(name);
+  return found == persistent_.end() ? nullptr : found->second.get();
+}
+
+void Executable::check_range(const RangeCheck& check, const int32_t* values) const {
+  const Tensor& tensor = plan_.graph.tensors[check.tensor];
+  for (int64_t i = 0, count = tensor.count(); i < count; ++i)
+    if (values[i] < 0 || values[i] >= check.limit)
+      throw Error(Code::execution, cat("[", check.op, "] \"", tensor.name, "\"[", i, "] is ", values[i],
+                                       ", expected 0 to ", check.limit - 1));
+}
+
+void Executable::check_persistent_ranges() {
+  for (const RangeCheck& check : plan_.checks) {
+    const Tensor& tensor = plan_.graph.tensors[check.tensor];
+    if (!tensor.persistent()) continue;
+    scratch_.resize(tensor.count());
+    backend_->download(scratch_.data(), address(check.tensor), tensor.bytes(), 1, tensor.bytes());
+    check_range(check, scratch_.data());
+  }
+}
+
+void Executable::feed(const std::vector<const void*>& values) {
+  for (size_t i = 0; i < inputs_.size(); ++i)
+    for (const RangeCheck& check : plan_.checks)
+      if (check.tensor == inputs_[i]) check_range(check, static_cast<const int32_t*>(values[i]));
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    const int64_t bytes = plan_.graph.tensors[inputs_[i]].bytes();
+    backend_->upload(address(inputs_[i]), bytes, values[i], 1, bytes);
+  }
+}
+
+bool Executable::step(const std::atomic<bool>& cancelled) {
+  check_persistent_ranges();
+  backend_->begin();
+  for (Step& step : plan_.steps) {
+    if (cancelled.load(std::memory_order_relaxed)) return false;
+    if (const char* failure = backend_->run(*step.launch))
+      throw Error(Code::execution, cat("[", step.node.op, "] ", failure, " (node \"", step.node.name, "\")"));
+  }
+  backend_->end();
+  return true;
+}
+
+void Executable::read_output(size_t index, void* to) const {
+  const int32_t id = plan_.graph.outputs[index];
+  const Operand operand = operand_of(plan_, id);
+  const Tensor& tensor = plan_.graph.tensors[id];
+  const int64_t item = item_bytes(tensor.dtype);
+  backend_->download(to, address(id), operand.pitch * item, tensor.rows(), tensor.cols() * item);
+}
+
+}  // namespace gramian

@@ -1,0 +1,80 @@
+// A plan with memory: persistent tensors in a store that plans may share, one arena for everything else. Made on the
+// JavaScript thread, run on the engine's thread.
+// The rule easy to break: after construction only the engine's thread may touch the memory.
+#pragma once
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plan/plan.h"
+
+namespace gramian {
+
+/** Device memory that is released with its owner. */
+class Memory {
+ public:
+  Memory(std::shared_ptr<Backend> backend, int64_t bytes)
+      : backend_(std::move(backend)), bytes_(bytes), data_(backend_->allocate(bytes)) {}
+  ~Memory() { backend_->release(data_, bytes_); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  void* data() const { return data_; }
+
+ private:
+  std::shared_ptr<Backend> backend_;
+  int64_t bytes_;
+  void* data_;
+};
+
+struct Persistent {
+  Shape shape;
+  DType dtype;
+  int64_t bytes;
+  std::shared_ptr<Memory> memory;
+};
+
+/** Persistent tensors by name, shared by the plans of one engine. Changed on the JavaScript thread only. */
+using Store = std::map<std::string, std::shared_ptr<Persistent>>;
+
+class Executable {
+ public:
+  /**
+   * Allocates and binds; adds the persistent tensors that `store` lacks and initialises those. Throws ERR_GRAPH when a
+   * tensor of the store has another shape or dtype, ERR_DEVICE when memory runs out; the store is then unchanged.
+   */
+  Executable(Plan plan, std::shared_ptr<Backend> backend, Store& store);
+
+  const Plan& plan() const { return plan_; }
+  Backend& backend() const { return *backend_; }
+  const std::vector<int32_t>& inputs() const { return inputs_; }
+  const Tensor& tensor(int32_t id) const { return plan_.graph.tensors[id]; }
+  /** The persistent tensor of that name; null when the plan has none. */
+  const Persistent* find(const std::string& name) const;
+
+  /** Checks fed labels and indices, then copies the fed values (dense, in the order of inputs()) to the device. */
+  void feed(const std::vector<const void*>& values);
+  /** Runs all launches; false when `cancelled` was seen between two of them. Throws ERR_EXECUTION. */
+  bool step(const std::atomic<bool>& cancelled);
+  /** Copies output number `index` out, dense. */
+  void read_output(size_t index, void* to) const;
+
+ private:
+  void allocate();
+  void fill(const Tensor& tensor, void* memory) const;
+  void bind();
+  void* address(int32_t id) const;
+  void check_range(const RangeCheck& check, const int32_t* values) const;
+  void check_persistent_ranges();
+
+  std::shared_ptr<Backend> backend_;
+  Plan plan_;
+  std::vector<int32_t> inputs_;
+  std::vector<std::shared_ptr<Memory>> memory_;  // by storage; empty for temps
+  std::unique_ptr<Memory> arena_;
+  std::map<std::string, std::shared_ptr<Persistent>> persistent_;
+  std::vector<int32_t> scratch_;  // labels read back for their check
+};
+
+}  // namespace gramian

@@ -1,0 +1,84 @@
+// Folds a batchNorm into the depthwise convolutions that read it, so that its output is never written to memory: the
+// kernels normalise as they load. Done when every reader is a depthwise conv2d or conv2dGradFilter that has it as x.
+//
+//   y = batchNorm(x, m, v, g, b); u = conv2d(y, w) depthwise; dw = conv2dGradFilter(y, du) depthwise
+//   becomes   u = conv2d(x, w, m, v, g, b); dw = conv2dGradFilter(x, du, m, v, g, b)   with bnEps, bnActivation,
+//   bnAlpha
+//
+// The rule easy to break: the readers now read g and b themselves, so no update of them may stand in between.
+#include <algorithm>
+
+#include "core/text.h"
+#include "plan/plan.h"
+
+namespace gramian {
+namespace {
+
+bool depthwise(const Plan& plan, const Node& node) {
+  if (node.op != "conv2d" && node.op != "conv2dGradFilter") return false;
+  const int64_t channels = plan.graph.tensors[node.inputs[0]].cols();
+  return node.inputs.size() == 2 && channels > 1 && node.number("groups") == static_cast<double>(channels);
+}
+
+/** Whether a step appended after `from` and before `to` writes one of the node's inputs in place. */
+bool written_between(const Plan& plan, const Node& node, int32_t from, int32_t to) {
+  for (const Step& step : plan.steps) {
+    if (step.append <= from || step.append >= to) continue;
+    for (int32_t id : step.node.outputs)
+      if (std::find(node.inputs.begin(), node.inputs.end(), id) != node.inputs.end()) return true;
+  }
+  return false;
+}
+
+bool can_fold(const Plan& plan, const Step& norm, const std::vector<size_t>& readers) {
+  const int32_t y = norm.node.outputs[0];
+  const auto& outputs = plan.graph.outputs;
+  if (readers.empty() || std::find(outputs.begin(), outputs.end(), y) != outputs.end()) return false;
+  int32_t last = norm.append;
+  for (size_t i : readers) {
+    const Step& reader = plan.steps[i];
+    if (!depthwise(plan, reader.node) || reader.node.inputs[0] != y || reader.node.inputs[1] == y) return false;
+    last = std::max(last, reader.append);
+  }
+  return !written_between(plan, norm.node, norm.append, last);
+}
+
+Attribute renamed(const Node& node, const char* key, const char* name) {
+  Attribute attr = *node.find(key);
+  attr.key = name;
+  return attr;
+}
+
+void fold(Plan& plan, const Node& norm, const std::vector<size_t>& readers) {
+  for (size_t i : readers) {
+    Node& reader = plan.steps[i].node;
+    reader.inputs[0] = norm.inputs[0];
+    reader.inputs.insert(reader.inputs.end(), norm.inputs.begin() + 1, norm.inputs.end());
+    reader.attrs.push_back(renamed(norm, "eps", "bnEps"));
+    reader.attrs.push_back(renamed(norm, "activation", "bnActivation"));
+    reader.attrs.push_back(renamed(norm, "alpha", "bnAlpha"));
+    plan.fused.push_back(cat("batchNorm \"", norm.name, "\" into ", reader.op, " \"", reader.name, "\""));
+  }
+}
+
+}  // namespace
+
+void fold_batch_norms(Plan& plan) {
+  std::vector<std::vector<size_t>> readers(plan.graph.tensors.size());
+  for (size_t i = 0; i < plan.steps.size(); ++i)
+    for (int32_t id : plan.steps[i].node.inputs)
+      if (readers[id].empty() || readers[id].back() != i) readers[id].push_back(i);
+  std::vector<char> gone(plan.steps.size());
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    const Step& step = plan.steps[i];
+    if (step.node.op != "batchNorm") continue;
+    const auto& mine = readers[step.node.outputs[0]];
+    if (!can_fold(plan, step, mine)) continue;
+    fold(plan, step.node, mine);
+    gone[i] = 1;
+  }
+  size_t index = 0;
+  std::erase_if(plan.steps, [&](const Step&) { return gone[index++] != 0; });
+}
+
+}  // namespace gramian

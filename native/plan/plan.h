@@ -1,0 +1,101 @@
+// A plan: what the passes of this folder make of a graph, in the order planner.cpp calls them. Plain data, no memory
+// of its own; executable.cpp gives it memory and runs it. Each pass is one file with a worked example on top.
+// The rule easy to break: tensors are addressed through their Place; several tensors may share one Storage.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend.h"
+#include "graph/graph.h"
+
+namespace gramian {
+
+/** Where a tensor lives: element `offset` of a storage, its rows `pitch` elements apart. */
+struct Place {
+  int32_t storage = -1;
+  int64_t offset = 0;
+  int64_t pitch = 0;
+};
+
+/** A dense block of rows x cols elements. Temps share the arena; the others have memory of their own. */
+struct Storage {
+  Kind kind = Kind::temp;
+  DType dtype = DType::f32;
+  int64_t rows = 0, cols = 0;
+  int32_t tensor = -1;           // the tensor it was made for
+  std::vector<int32_t> members;  // every tensor placed in it
+  bool merged = false;           // it became a part of another storage
+  int32_t first = 0, last = -1;  // the launches between which a temp storage must keep its contents
+  int64_t arena_offset = 0;      // bytes
+
+  int64_t bytes() const { return rows * cols * item_bytes(dtype); }
+};
+
+struct Step {
+  Node node;
+  int32_t append = 0;  // its index in append order
+  std::unique_ptr<Launch> launch;
+  int64_t workspace_offset = 0;  // bytes, in the arena
+  int64_t bytes = 0;             // read and written
+};
+
+/** A tensor of labels or indices whose values must lie in 0..limit-1 before a step may begin. */
+struct RangeCheck {
+  int32_t tensor = -1;
+  int64_t limit = 0;
+  std::string op;
+};
+
+struct Plan {
+  Graph graph;
+  std::vector<Step> steps;
+  std::vector<Place> places;  // by tensor id
+  std::vector<Storage> storages;
+  std::vector<RangeCheck> checks;
+  std::vector<std::string> fused;
+  int64_t arena_bytes = 0;
+};
+
+// The passes, in order.
+void prune(Plan& plan);
+void bypass_identities(Plan& plan);
+void fold_batch_norms(Plan& plan);
+void schedule(Plan& plan);
+void place_aliases(Plan& plan);
+void reuse_inputs(Plan& plan);
+void place_concats(Plan& plan);
+void choose_kernels(Plan& plan, Backend& backend);
+void lay_out_arena(Plan& plan);
+void find_range_checks(Plan& plan);
+
+/** Runs them all. The graph must have been validated. */
+Plan make_plan(Graph graph, Backend& backend);
+
+// Questions several passes ask.
+/** By tensor id: whether a node of the plan writes it in place. */
+std::vector<char> written_persistents(const Plan& plan);
+/** By tensor id: index of the last step that reads or makes it; steps.size() for outputs of the plan; -1 if none. */
+std::vector<int32_t> last_uses(const Plan& plan);
+Operand operand_of(const Plan& plan, int32_t tensor);
+/** A fresh temp storage for a tensor, dense. */
+void place_alone(Plan& plan, int32_t tensor);
+
+struct LaunchLine {
+  std::string op, kernel, name;
+  int32_t unit = -1;
+  int64_t bytes = 0;
+};
+
+/** What plan.describe() shows. */
+struct Description {
+  std::string device, isa;
+  int threads = 0;
+  int64_t arena_bytes = 0, persistent_bytes = 0;
+  std::vector<LaunchLine> launches;
+  std::vector<std::string> fused;
+  std::string text;
+};
+Description describe(const Plan& plan, const Backend& backend);
+
+}  // namespace gramian

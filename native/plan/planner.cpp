@@ -1,0 +1,72 @@
+// Runs the passes over a validated graph. Called by binding/ for compile() and analyze(). See plan.h.
+#include <algorithm>
+
+#include "core/text.h"
+#include "plan/plan.h"
+
+namespace gramian {
+
+std::vector<char> written_persistents(const Plan& plan) {
+  std::vector<char> written(plan.graph.tensors.size());
+  for (const Step& step : plan.steps)
+    for (int32_t id : step.node.outputs)
+      if (plan.graph.tensors[id].persistent()) written[id] = 1;
+  return written;
+}
+
+std::vector<int32_t> last_uses(const Plan& plan) {
+  std::vector<int32_t> last(plan.graph.tensors.size(), -1);
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    for (int32_t id : plan.steps[i].node.inputs) last[id] = static_cast<int32_t>(i);
+    for (int32_t id : plan.steps[i].node.outputs) last[id] = static_cast<int32_t>(i);
+  }
+  for (int32_t id : plan.graph.outputs) last[id] = static_cast<int32_t>(plan.steps.size());
+  return last;
+}
+
+Operand operand_of(const Plan& plan, int32_t id) {
+  const Tensor& tensor = plan.graph.tensors[id];
+  // A single row is contiguous whatever buffer it is a part of.
+  const int64_t pitch = tensor.rows() == 1 ? tensor.cols() : plan.places[id].pitch;
+  return {tensor.dtype, tensor.shape, pitch, nullptr};
+}
+
+void choose_kernels(Plan& plan, Backend& backend) {
+  for (Step& step : plan.steps) {
+    const Node& node = step.node;
+    LaunchSpec spec;
+    spec.op = node.op.c_str();
+    spec.name = node.name.c_str();
+    spec.attrs = &node.attrs;
+    for (int32_t id : node.inputs) spec.inputs.push_back(operand_of(plan, id));
+    for (int32_t id : node.outputs) spec.outputs.push_back(operand_of(plan, id));
+    step.launch = backend.find_kernel(spec);
+    for (int32_t id : node.inputs) step.bytes += plan.graph.tensors[id].bytes();
+    for (int32_t id : node.outputs) step.bytes += plan.graph.tensors[id].bytes();
+  }
+}
+
+Plan make_plan(Graph graph, Backend& backend) {
+  Plan plan;
+  plan.graph = std::move(graph);
+  for (size_t i = 0; i < plan.graph.nodes.size(); ++i) {
+    Step step;
+    step.node = std::move(plan.graph.nodes[i]);
+    step.append = static_cast<int32_t>(i);
+    plan.steps.push_back(std::move(step));
+  }
+  plan.graph.nodes.clear();
+  prune(plan);
+  find_range_checks(plan);
+  bypass_identities(plan);
+  fold_batch_norms(plan);
+  schedule(plan);
+  place_aliases(plan);
+  reuse_inputs(plan);
+  place_concats(plan);
+  choose_kernels(plan, backend);
+  lay_out_arena(plan);
+  return plan;
+}
+
+}  // namespace gramian

@@ -1,0 +1,352 @@
+// A graph becomes a Plan: checked, planned and given memory once, then stepped. The only caller of native.ts.
+// The rule easy to break: every argument is checked here or in the addon before work is queued, data is copied at call
+// time, and every error is a class of errors.ts whose stack holds the caller's line, also for work that failed later.
+import {
+  AbortError,
+  ArgumentError,
+  DeviceError,
+  DisposedError,
+  ExecutionError,
+  GramianError,
+  GraphError,
+  ShapeError,
+} from './errors';
+import {
+  type DType,
+  formatShape,
+  Graph,
+  type Shape,
+  sizeOf,
+  type Tensor,
+  type TensorData,
+  type TensorInfo,
+  type TensorKind,
+} from './graph/graph';
+import {
+  type DeviceInfo,
+  type NativeOptions,
+  type NativePlan,
+  native,
+  type PlanDescription,
+  type WireGraph,
+} from './native';
+
+export type { DeviceInfo, LaunchDescription, PlanDescription } from './native';
+
+export interface AnalyzeOptions {
+  /** What every step returns, by the name it gets in the result. */
+  outputs: Record<string, Tensor>;
+  device?: 'auto' | 'cpu' | 'cuda';
+  /** Threads of the CPU; as many as the process may use when absent. Results do not depend on it. */
+  threads?: number;
+  /** Instruction set tier; GRAMIAN_ISA, then the best of this machine, when absent. */
+  isa?: 'auto' | 'scalar' | 'sse' | 'avx2' | 'avx512';
+}
+
+export interface CompileOptions extends AnalyzeOptions {
+  /** A plan whose params and states of the same name are used instead of fresh ones, and whose thread runs this one. */
+  share?: Plan;
+}
+
+export interface StepOptions {
+  /** Stops before the next step; the promise rejects with AbortError. */
+  signal?: AbortSignal;
+}
+
+/** A persistent tensor of a plan. */
+export interface PersistentInfo {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly kind: TensorKind;
+}
+
+export type StepResult = Record<string, TensorData>;
+
+const ARRAY_OF = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
+
+/** The caller's frames, kept until native work answers. */
+interface Site {
+  stack?: string;
+}
+
+type Callable = (...args: never[]) => unknown;
+
+function siteOf(above: Callable): Site {
+  const site: Site = {};
+  Error.captureStackTrace(site, above);
+  return site;
+}
+
+interface NativeError {
+  readonly code: string;
+  readonly message: string;
+  readonly completedSteps?: number;
+}
+
+function isNativeError(error: unknown): error is NativeError {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('ERR_');
+}
+
+function classOf({ code, message, completedSteps }: NativeError): GramianError | undefined {
+  switch (code) {
+    case 'ERR_SHAPE':
+      return new ShapeError(message);
+    case 'ERR_ARGUMENT':
+      return new ArgumentError(message);
+    case 'ERR_GRAPH':
+      return new GraphError(message);
+    case 'ERR_DEVICE':
+      return new DeviceError(message);
+    case 'ERR_EXECUTION':
+      return new ExecutionError(message);
+    case 'ERR_DISPOSED':
+      return new DisposedError(message);
+    case 'ERR_ABORTED':
+      return new AbortError(message, completedSteps ?? 0);
+    default:
+      return undefined;
+  }
+}
+
+/** A native error as one of errors.ts, with the caller's frames. Anything else comes back as it is. */
+function typed(error: unknown, site: Site): unknown {
+  if (error instanceof GramianError || !isNativeError(error)) return error;
+  const made = classOf(error);
+  if (!made) return error;
+  const frames = site.stack?.slice(site.stack.indexOf('\n') + 1);
+  if (frames) made.stack = `${made.name}: ${made.message}\n${frames}`;
+  return made;
+}
+
+function checkGraph(op: string, graph: unknown): asserts graph is Graph {
+  if (!(graph instanceof Graph)) throw new ArgumentError(`[${op}] expected a graph, got ${describeValue(graph)}`);
+}
+
+function describeValue(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === 'object') return value.constructor?.name ?? 'an object';
+  return typeof value === 'string' ? `"${value}"` : `${typeof value} ${String(value)}`;
+}
+
+function optionsFor(op: string, options: AnalyzeOptions): NativeOptions {
+  const { device = 'auto', isa = 'auto', threads = 0 } = options;
+  if (typeof device !== 'string' || !['auto', 'cpu', 'cuda'].includes(device))
+    throw new ArgumentError(`[${op}] device is one of auto, cpu, cuda, got ${describeValue(device)}`);
+  if (typeof isa !== 'string' || !['auto', 'scalar', 'sse', 'avx2', 'avx512'].includes(isa))
+    throw new ArgumentError(`[${op}] isa is one of auto, scalar, sse, avx2, avx512, got ${describeValue(isa)}`);
+  if ('threads' in options && options.threads !== undefined)
+    if (!Number.isSafeInteger(threads) || threads < 1 || threads > 256)
+      throw new ArgumentError(`[${op}] threads is an integer from 1 to 256, got ${describeValue(threads)}`);
+  return { device, isa, threads };
+}
+
+function outputsOf(op: string, graph: Graph, outputs: unknown): [string, Tensor][] {
+  if (outputs === null || typeof outputs !== 'object' || Array.isArray(outputs))
+    throw new ArgumentError(`[${op}] outputs is an object of tensors by name, got ${describeValue(outputs)}`);
+  const entries = Object.entries(outputs as Record<string, Tensor>);
+  for (const [, tensor] of entries) graph.checkOwn(op, tensor);
+  return entries;
+}
+
+function wireOf(graph: Graph, outputs: readonly [string, Tensor][]): WireGraph {
+  return { tensors: graph.tensors, nodes: graph.nodes, outputs: outputs.map(([, tensor]) => tensor.id) };
+}
+
+/**
+ * Plans a graph and gives it memory. Params and states start from their initial values, or are those of `share`.
+ * Throws ArgumentError, GraphError or ShapeError for a wrong graph or option, DeviceError without device or memory.
+ */
+export function compile(graph: Graph, options: CompileOptions): Plan {
+  return new Plan(graph, options);
+}
+
+/** What compile would make of the graph, without allocating anything. */
+export function analyze(graph: Graph, options: AnalyzeOptions): PlanDescription {
+  checkGraph('analyze', graph);
+  if (options === null || typeof options !== 'object')
+    throw new ArgumentError(`[analyze] expected options with outputs, got ${describeValue(options)}`);
+  const outputs = outputsOf('analyze', graph, options.outputs);
+  try {
+    return native().analyze(wireOf(graph, outputs), optionsFor('analyze', options));
+  } catch (error) {
+    throw typed(error, siteOf(analyze));
+  }
+}
+
+/** Every device gramian knows, and for those that are off, why. */
+export function devices(): DeviceInfo[] {
+  return native().devices();
+}
+
+let lastRequest = 0;
+
+/** A graph with memory on a device. Steps, reads and writes are queued and run in call order on a native thread. */
+export class Plan {
+  readonly #native: NativePlan;
+  readonly #outputs: readonly string[];
+  readonly #inputs: readonly TensorInfo[];
+  readonly #persistent: ReadonlyMap<string, PersistentInfo>;
+  #disposed = false;
+
+  /** Use compile(). */
+  constructor(graph: Graph, options: CompileOptions) {
+    checkGraph('compile', graph);
+    if (options === null || typeof options !== 'object')
+      throw new ArgumentError(`[compile] expected options with outputs, got ${describeValue(options)}`);
+    const outputs = outputsOf('compile', graph, options.outputs);
+    const { share } = options;
+    if (share !== undefined && !(share instanceof Plan))
+      throw new ArgumentError(`[compile] share is a plan, got ${describeValue(share)}`);
+    this.#outputs = outputs.map(([name]) => name);
+    this.#inputs = graph.tensors.filter(({ kind }) => kind === 'input');
+    this.#persistent = new Map(
+      graph.tensors
+        .filter(({ kind }) => kind === 'param' || kind === 'state')
+        .map(({ name, shape, dtype, kind }) => [name, { name, shape, dtype, kind }]),
+    );
+    try {
+      this.#native = new (native().Plan)(
+        wireOf(graph, outputs),
+        optionsFor('compile', options),
+        share ? share.#native : undefined,
+      );
+    } catch (error) {
+      throw typed(error, siteOf(compile));
+    }
+  }
+
+  /**
+   * One step. `feeds` has one array for every input of the graph, copied before this returns. Resolves to one array
+   * per output. Rejects with ArgumentError for wrong feeds, ExecutionError for a label or an index out of range (the
+   * params are then unchanged), AbortError, DisposedError.
+   */
+  async step(feeds: Record<string, TensorData> = {}, options: StepOptions = {}): Promise<StepResult> {
+    const site = siteOf(this.step);
+    this.#checkAlive('step');
+    const data = this.#feedsInOrder(feeds);
+    return this.#await(site, 'step', options, (id) => this.#native.step(data, id));
+  }
+
+  /**
+   * `steps` steps of a plan without inputs in one crossing. Each output is the outputs of all steps, one after the
+   * other, in one array. Rejects like step(); after an abort the params are those of the last completed step.
+   */
+  async run(steps: number, options: StepOptions = {}): Promise<StepResult> {
+    const site = siteOf(this.run);
+    this.#checkAlive('run');
+    if (!Number.isSafeInteger(steps) || steps < 1)
+      throw new ArgumentError(`[run] steps is an integer of 1 or more, got ${describeValue(steps)}`);
+    return this.#await(site, 'run', options, (id) => this.#native.run(steps, id));
+  }
+
+  /** A copy of a param or state, after everything queued so far. */
+  async read(name: string): Promise<TensorData> {
+    const site = siteOf(this.read);
+    this.#checkAlive('read');
+    this.#named('read', name);
+    try {
+      return await this.#native.read(name);
+    } catch (error) {
+      throw typed(error, site);
+    }
+  }
+
+  /** Replaces a param or state, after everything queued so far. `data` is copied before this returns. */
+  async write(name: string, data: TensorData): Promise<void> {
+    const site = siteOf(this.write);
+    this.#checkAlive('write');
+    const info = this.#named('write', name);
+    checkData('write', name, info, data);
+    try {
+      await this.#native.write(name, data);
+    } catch (error) {
+      throw typed(error, site);
+    }
+  }
+
+  /** The params and states. */
+  tensors(): PersistentInfo[] {
+    return [...this.#persistent.values()];
+  }
+
+  describe(): PlanDescription {
+    this.#checkAlive('describe');
+    return this.#native.describe();
+  }
+
+  /** Frees the memory once the queued work is done; what was queued still settles. A second call does nothing. */
+  dispose(): void {
+    this.#disposed = true;
+    this.#native.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #checkAlive(op: string): void {
+    if (this.#disposed) throw new DisposedError(`[${op}] the plan was disposed`);
+  }
+
+  #named(op: string, name: string): PersistentInfo {
+    const info = this.#persistent.get(name);
+    if (!info) throw new ArgumentError(`[${op}] the plan has no param or state ${describeValue(name)}`);
+    return info;
+  }
+
+  #feedsInOrder(feeds: Record<string, TensorData>): TensorData[] {
+    if (feeds === null || typeof feeds !== 'object')
+      throw new ArgumentError(`[step] feeds is an object of arrays by input name, got ${describeValue(feeds)}`);
+    const known = new Set(this.#inputs.map(({ name }) => name));
+    for (const name of Object.keys(feeds))
+      if (!known.has(name))
+        throw new ArgumentError(
+          `[step] there is no input "${name}"; the inputs are ${[...known].join(', ') || 'none'}`,
+        );
+    return this.#inputs.map((info) => {
+      const data = feeds[info.name];
+      if (data === undefined) throw new ArgumentError(`[step] input "${info.name}" was not fed`);
+      checkData('step', info.name, info, data);
+      return data;
+    });
+  }
+
+  async #await(
+    site: Site,
+    op: string,
+    { signal }: StepOptions,
+    start: (id: number) => Promise<TensorData[]>,
+  ): Promise<StepResult> {
+    if (signal !== undefined && !(signal instanceof AbortSignal))
+      throw new ArgumentError(`[${op}] signal is an AbortSignal, got ${describeValue(signal)}`);
+    if (signal?.aborted) throw new AbortError(`[${op}] aborted before it began`, 0, { cause: signal.reason });
+    lastRequest += 1;
+    const id = lastRequest;
+    const abort = () => this.#native.abort(id);
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      const results = await start(id);
+      return Object.fromEntries(this.#outputs.map((name, index) => [name, results[index] as TensorData]));
+    } catch (error) {
+      throw typed(error, site);
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+}
+
+/** A typed array of the tensor's dtype and size over memory that nobody else can change while it is copied. */
+function checkData(op: string, name: string, info: { shape: Shape; dtype: DType }, data: unknown): void {
+  const expected = ARRAY_OF[info.dtype];
+  if (!(data instanceof expected))
+    throw new ArgumentError(`[${op}] "${name}" is a ${expected.name}, got ${describeValue(data)}`);
+  if (!(data.buffer instanceof ArrayBuffer))
+    throw new ArgumentError(`[${op}] "${name}" is a ${expected.name} over an ArrayBuffer, got shared memory`);
+  if (data.length !== sizeOf(info.shape)) {
+    const detached = data.length === 0 && data.buffer.byteLength === 0 ? ' (a detached buffer?)' : '';
+    throw new ArgumentError(
+      `[${op}] "${name}" of shape ${formatShape(info.shape)} needs ${sizeOf(info.shape)} values, got ${data.length}${detached}`,
+    );
+  }
+}
