@@ -1,0 +1,55 @@
+// What the commands need from the rest of Gramian, behind one interface, so that tests can put a fake in its place. The
+// rule easy to break: everything is loaded when first called, so that help and mistakes are answered without the addon.
+import type { DeviceInfo } from '../compile';
+import type { EndEvent, Evaluation } from '../report/events';
+import type { EvaluateOptions, Prediction } from '../train/evaluate';
+import type { Summary, SummaryOptions } from '../train/summarize';
+import type { TrainHooks, TrainSettings } from '../train/train';
+import type { Measurement, MeasureOptions } from './bench';
+
+export interface SynthOptions {
+  readonly count: number;
+  readonly seed: number;
+  readonly signal?: AbortSignal;
+  /** @param share 0 to 1 of the work. */
+  onProgress(stage: string, share: number): void;
+}
+
+export interface Engine {
+  train(settings: TrainSettings, hooks: TrainHooks): Promise<EndEvent>;
+  evaluate(run: string, options: EvaluateOptions): Promise<Evaluation>;
+  predict(run: string, images: readonly string[], options: { threads?: number }): AsyncIterable<Prediction>;
+  summarize(model: string, options: SummaryOptions): Promise<Summary>;
+  modelNames(): Promise<readonly string[]>;
+  devices(): Promise<readonly DeviceInfo[]>;
+  /** Draws faces and writes them as a FER2013 CSV; answers the images in each split. */
+  synthesize(path: string, options: SynthOptions): Promise<Record<string, number>>;
+  measure(options: MeasureOptions): AsyncIterable<Measurement>;
+}
+
+async function synthesize(path: string, options: SynthOptions): Promise<Record<string, number>> {
+  const { syntheticSplits } = await import('../data/synthetic.js');
+  const { writeFerCsv } = await import('../data/ferCsvWriter.js');
+  const { count, seed, signal } = options;
+  const onProgress = (progress: { stage: string; done: number; total: number }): void =>
+    options.onProgress(progress.stage, progress.done / progress.total);
+  const splits = await syntheticSplits(count, { seed, signal, onProgress });
+  await writeFerCsv(path, splits, { signal, onProgress });
+  const { train, validation, test } = splits;
+  return { train: train.count, ...(validation ? { validation: validation.count } : {}), test: test.count };
+}
+
+export const engine: Engine = {
+  train: async (settings, hooks) => (await import('../train/train.js')).train(settings, hooks),
+  evaluate: async (run, options) => (await import('../train/evaluate.js')).evaluate(run, options),
+  async *predict(run, images, options) {
+    yield* (await import('../train/evaluate.js')).predict(run, images, options);
+  },
+  summarize: async (model, options) => (await import('../train/summarize.js')).summarize(model, options),
+  modelNames: async () => Object.keys((await import('../models/index.js')).models),
+  devices: async () => (await import('../compile.js')).devices(),
+  synthesize,
+  async *measure(options) {
+    yield* (await import('./bench.js')).measure(options);
+  },
+};
