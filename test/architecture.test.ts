@@ -19,9 +19,9 @@ const srcRooms: Record<string, readonly string[] | '*'> = {
   objectives: ['optim', 'layers', 'graph'],
   optim: ['graph'],
   layers: ['graph'],
-  compile: ['graph', 'native'],
+  compile: ['native', 'graph'],
+  native: ['graph'],
   graph: [],
-  native: [],
   errors: [],
   text: [],
 };
