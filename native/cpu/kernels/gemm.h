@@ -58,7 +58,8 @@ inline __m256i lane_mask(int n) {
 struct Tile {
   const float* a;   // by rows: a(i,k) = a[i * kRowPitch + k]; by columns: a(i,k) = a[k * a_pitch + i]
   int64_t a_pitch;  // by columns only
-  const float* b;   // packed: V vectors for each k
+  const float* b;   // packed: V vectors for each k, b_step apart
+  int64_t b_step;
   int64_t k;
   float* const* c;  // a pointer for each row of C
   int64_t column;   // of the tile's first element in those rows
@@ -88,7 +89,7 @@ void tile_kernel(const Tile& tile) {
       for (int v = 0; v < V; ++v) sum[i][v] = fma(left, right[v], sum[i][v]);
     }
     a += a_step;
-    b += V * W;
+    b += tile.b_step;
   }
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i) {
@@ -126,13 +127,16 @@ TileKernel kernel_for_rows(int rows) {
   return tile_kernel<2, V, kByRows>;
 }
 
-// One panel of up to kMR rows of A against all of a packed B of n columns.
+// Packed B is a sequence of panels of kNR columns (W in the last one, when that is enough), each [k][width].
+[[maybe_unused]] inline int64_t panel_width(int64_t columns_left) { return columns_left > W ? kNR : W; }
+
+// One panel of up to kMR rows of A against the first n of the packed_n columns of a packed B.
 template <bool kByRows>
-[[maybe_unused]] void multiply_panel(const float* a, int64_t a_pitch, int rows, const float* b, int64_t n, int64_t k,
-                                     float* const* c, int64_t column, bool accumulate) {
-  Tile tile{a, a_pitch, b, k, c, column, rows, W, accumulate};
+[[maybe_unused]] void multiply_panel(const float* a, int64_t a_pitch, int rows, const float* b, int64_t packed_n,
+                                     int64_t n, int64_t k, float* const* c, int64_t column, bool accumulate) {
+  Tile tile{a, a_pitch, b, kNR, k, c, column, rows, W, accumulate};
   const TileKernel wide = kernel_for_rows<2, kByRows>(rows);
-  for (; n > W; n -= kNR) {
+  for (; n > W; n -= kNR, packed_n -= kNR) {
     tile.lanes = n >= kNR ? W : (int)(n - W);
     wide(tile);
     tile.b += k * kNR;
@@ -140,13 +144,11 @@ template <bool kByRows>
   }
   if (n <= 0) return;
   tile.lanes = (int)n;
+  tile.b_step = panel_width(packed_n);
   kernel_for_rows<1, kByRows>(rows)(tile);
 }
 
 // ---------------------------------------------------------------- packing B
-
-// Packed B is a sequence of panels of kNR columns (W in the last one, when that is enough), each [k][width].
-[[maybe_unused]] inline int64_t panel_width(int64_t columns_left) { return columns_left > W ? kNR : W; }
 
 // Rows [0, k) of a row-major matrix with n columns.
 [[maybe_unused]] inline void pack_rows(float* packed, const float* b, int64_t pitch, int64_t k, int64_t n) {
@@ -337,11 +339,12 @@ void gemm_piece(const A& a, const B& b, const C& c, Range rows, Range columns, R
       const int count = (int)min64(kMR, rows.count - i0);
       for (int i = 0; i < count; ++i) c_rows[i] = c.row(rows.begin + i0 + i);
       if constexpr (kTransposed) {
-        multiply_panel<false>(staged + i0, pitch, count, packed, columns.count, k, c_rows, columns.begin, done > 0);
+        multiply_panel<false>(staged + i0, pitch, count, packed, columns.count, columns.count, k, c_rows, columns.begin,
+                              done > 0);
       } else {
         for (int i = 0; i < count; ++i) a.copy(panel + i * kRowPitch, rows.begin + i0 + i, k0, k);
         if (count & 1) zero_floats(panel + count * kRowPitch, k);
-        multiply_panel<true>(panel, 0, count, packed, columns.count, k, c_rows, columns.begin, done > 0);
+        multiply_panel<true>(panel, 0, count, packed, columns.count, columns.count, k, c_rows, columns.begin, done > 0);
       }
     }
   }

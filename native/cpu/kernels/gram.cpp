@@ -86,9 +86,8 @@ void gram_piece(const GramParams& p, const View& z, int64_t block_i, int64_t blo
     for (int64_t i0 = 0; i0 < is.count; i0 += kMR) {
       const int count = (int)min64(kMR, is.count - i0);
       for (int i = 0; i < count; ++i) c_rows[i] = sum + (i0 + i) * p.sum_pitch;
-      // A multiple of kNR keeps multiply_panel's idea of the panels that of pack_columns.
-      const int64_t n = block_i == block_j ? min64(js.count, round_up(i0 + count, kNR)) : js.count;
-      multiply_panel<true>(rows_i + i0 * kRowPitch, 0, count, packed, n, k, c_rows, 0, done > 0);
+      const int64_t n = block_i == block_j ? min64(js.count, i0 + count) : js.count;
+      multiply_panel<true>(rows_i + i0 * kRowPitch, 0, count, packed, js.count, n, k, c_rows, 0, done > 0);
     }
   }
 }
