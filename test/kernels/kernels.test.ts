@@ -1,0 +1,119 @@
+// Every kernel against the float64 oracle: each row of the op table on each ISA this CPU has, with one, two and three
+// threads, plain and pitched. Integers must come out exact; random numbers within a stated error; every run of the
+// same inputs must give the same bits, whatever the threads.
+import { describe, expect, it } from 'vitest';
+import { compile, devices, type Plan } from '../../src/compile';
+import { type Row, typed } from './case';
+import { type ExpectedRow, expectRow, isExact } from './expected';
+import type { Mode } from './fills';
+import { table } from './table';
+import { allowedError, DEFAULT_TOLERANCE, firstDifference, firstMismatch, shareOfZeros } from './tolerance';
+
+type Isa = 'scalar' | 'sse' | 'avx2' | 'avx512';
+type Results = Record<string, ArrayLike<number>>;
+
+const ISAS: readonly Isa[] = ['scalar', 'sse', 'avx2', 'avx512'];
+const MODES: readonly Mode[] = ['integer', 'random'];
+
+/** The ISAS up to the best this CPU has. */
+function availableIsas(): Isa[] {
+  const best = devices().find((device) => device.id === 'cpu')?.isa;
+  const last = ISAS.indexOf(best as Isa);
+  if (last < 0) throw new Error(`the CPU's ISA is ${String(best)}, expected one of ${ISAS.join(', ')}`);
+  return ISAS.slice(0, last + 1);
+}
+
+function outputsOf(expected: ExpectedRow) {
+  return Object.assign({}, ...expected.cases.map((item) => item.outputs));
+}
+
+/** Puts the persistent tensors back to their start, runs one step, returns outputs and persistent tensors. */
+async function runOnce(plan: Plan, expected: ExpectedRow): Promise<Results> {
+  for (const item of expected.cases) {
+    for (const [name, data] of Object.entries(item.states)) await plan.write(name, data);
+  }
+  const results: Results = { ...(await plan.step(expected.feeds)) };
+  for (const item of expected.cases) {
+    for (const name of Object.keys(item.states)) results[name] = await plan.read(name);
+  }
+  return results;
+}
+
+function compareWithOracle(results: Results, expected: ExpectedRow, mode: Mode): string[] {
+  const failures: string[] = [];
+  for (const item of expected.cases) {
+    const exact = isExact(item, mode);
+    const tolerance = item.case.tolerance ?? item.row.tolerance ?? DEFAULT_TOLERANCE;
+    for (const [name, answer] of Object.entries(item.answers)) {
+      const relative = exact || answer.dtype === 'i32' ? 0 : allowedError(tolerance, item.case.terms ?? 1);
+      const perElement = item.row.perElement ?? false;
+      const mismatch = firstMismatch(results[name]!, answer.data, { shape: answer.shape, relative, perElement });
+      if (mismatch) failures.push(`${item.label}, ${name}: ${mismatch}`);
+      if (exact && answer.data.length > 8 && shareOfZeros(answer.data) > (item.row.zeroLimit ?? 0.7)) {
+        failures.push(`${item.label}, ${name}: mistrusted, the expected values are mostly zeros`);
+      }
+    }
+  }
+  return failures;
+}
+
+function compareRuns(what: string, first: Results, second: Results, expected: ExpectedRow): string[] {
+  const failures: string[] = [];
+  for (const item of expected.cases) {
+    for (const [name, answer] of Object.entries(item.answers)) {
+      const difference = firstDifference(first[name]!, second[name]!, answer.shape);
+      if (difference) failures.push(`${item.label}, ${name}: ${what}: ${difference}`);
+    }
+  }
+  return failures;
+}
+
+async function check(expected: ExpectedRow, mode: Mode, isa: Isa): Promise<string[]> {
+  const failures: string[] = [];
+  let first: Results | undefined;
+  for (const threads of [1, 2, 3]) {
+    const plan = compile(expected.graph, { outputs: outputsOf(expected), device: 'cpu', isa, threads });
+    try {
+      const results = await runOnce(plan, expected);
+      if (first) failures.push(...compareRuns(`1 against ${threads} threads`, first, results, expected));
+      else failures.push(...compareWithOracle(results, expected, mode));
+      if (threads < 3) {
+        const again = await runOnce(plan, expected);
+        failures.push(...compareRuns(`a second run on ${threads} threads`, results, again, expected));
+      }
+      first ??= results;
+    } finally {
+      plan.dispose();
+    }
+  }
+  return failures;
+}
+
+const isas = availableIsas();
+
+describe.each(table.map((row): [string, Row] => [row.op, row]))('%s', (_op, row) => {
+  const expected = new Map<Mode, ExpectedRow>();
+  const expectedOf = (mode: Mode) => {
+    if (!expected.has(mode)) expected.set(mode, expectRow(row, mode));
+    return expected.get(mode)!;
+  };
+
+  it.each(isas)('%s', async (isa) => {
+    for (const mode of MODES) {
+      const failures = await check(expectedOf(mode), mode, isa);
+      expect(failures, `${mode} fill, ${failures.length} failures`).toEqual([]);
+    }
+    if (isa === isas.at(-1)) expected.clear();
+  });
+});
+
+it('gives typed arrays of the tensors’ dtypes', async () => {
+  const expected = expectRow(table.find((row) => row.op === 'maxPool')!, 'integer');
+  using plan = compile(expected.graph, { outputs: outputsOf(expected), device: 'cpu' });
+  const results = await plan.step(expected.feeds);
+  for (const item of expected.cases) {
+    for (const [name, answer] of Object.entries(item.answers)) {
+      expect(results[name]).toBeInstanceOf(typed(answer.dtype, []).constructor);
+    }
+  }
+});
