@@ -150,10 +150,8 @@ class RowParser {
   #readText(): string {
     const begin = this.#at;
     while (this.#at < this.#end && this.#bytes[this.#at] !== COMMA && this.#bytes[this.#at] !== QUOTE) this.#at++;
-    const end = Math.min(this.#at, begin + 40);
-    return Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + begin, end - begin)
-      .toString('utf8')
-      .trim();
+    const bytes = Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + begin, this.#at - begin);
+    return bytes.toString('utf8').trim();
   }
 
   #endField(column: Column, quoted: boolean): string | undefined {

@@ -150,10 +150,13 @@ function editDistance(a: string, b: string): number {
   return row[b.length]!;
 }
 
-/** The candidate nearest to a word that is none of them. */
+/** The candidate nearest to a word that is none of them; one that begins with the word counts as nearest. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const lower = word.slice(0, 64).toLowerCase();
-  const ranked = candidates.map((name) => ({ name, distance: editDistance(lower, name.toLowerCase()) }));
+  const ranked = candidates.map((name) => {
+    const begins = lower !== '' && name.toLowerCase().startsWith(lower);
+    return { name, distance: begins ? 0 : editDistance(lower, name.toLowerCase()) };
+  });
   return ranked.sort((a, b) => a.distance - b.distance)[0]?.name;
 }
 
