@@ -1,0 +1,246 @@
+// The commands with a fake engine: what goes to which stream, exit codes, interrupts, resuming.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { COMMAND_NAMES, runCli } from '../../src/cli/app';
+import type { Engine } from '../../src/cli/engine';
+import { processIo } from '../../src/cli/io';
+import { AbortError, CheckpointError } from '../../src/errors';
+import { endEvent, evaluation, events, type FakeIo, fakeEngine, fakeIo, jsonLines } from './fakes';
+
+async function cli(line: string, changes: Partial<Engine> = {}, io: FakeIo = fakeIo()) {
+  const engine = fakeEngine(changes);
+  const code = await runCli(line.split(' '), io, engine);
+  return { code, stdout: io.stdout, stderr: io.stderr, engine, io };
+}
+
+describe('--json keeps stdout to JSON lines', () => {
+  it('train: events in order, notes on stderr', async () => {
+    const { code, stdout, stderr } = await cli('train --json --out runs/x');
+    expect(code).toBe(0);
+    expect(jsonLines(stdout).map((line) => line.event)).toEqual(['step', 'epoch', 'end']);
+    expect(jsonLines(stdout).at(-1)).toMatchObject({ testAccuracy: 0.75, run: 'runs/x', interrupted: false });
+    expect(stderr).toBe('note: synthetic faces\n');
+  });
+
+  it('train: the end is printed once also when it is only returned', async () => {
+    const { stdout } = await cli('train --json', { train: async () => endEvent('runs/y') });
+    expect(jsonLines(stdout).map((line) => line.run)).toEqual(['runs/y']);
+  });
+
+  it('train: also on a terminal', async () => {
+    const { stdout } = await cli('train --json', {}, fakeIo({ terminal: true }));
+    expect(jsonLines(stdout)).toHaveLength(3);
+  });
+
+  it('eval, summary, synth, info, predict, bench', async () => {
+    expect(jsonLines((await cli('eval --run r --data mnist --json')).stdout)).toEqual([evaluation]);
+    const [summary] = jsonLines((await cli('summary cfpn --input 32x40x3 --json')).stdout);
+    expect(summary).toMatchObject({ model: 'cfpn', input: [32, 40, 3], arenaBytes: { hsic: 1 << 20, bp: 3 << 20 } });
+    expect(Object.keys(summary ?? {})).toEqual(expect.arrayContaining(['parameters', 'macs', 'units', 'layers']));
+    const [synth] = jsonLines((await cli('synth --out a.csv --count 9 --json')).stdout);
+    expect(synth).toMatchObject({ out: 'a.csv', splits: { train: 7, validation: 1, test: 1 }, synthetic: true });
+    const [info] = jsonLines((await cli('info --json')).stdout);
+    expect(info).toMatchObject({
+      version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+      devices: [
+        { id: 'cpu', available: true, isa: 'avx2', threads: 2 },
+        { id: 'cuda', available: false, reason: 'no driver' },
+      ],
+    });
+    const predicted = jsonLines((await cli('predict --run r a.png b.png --json')).stdout);
+    expect(predicted).toEqual(
+      ['a.png', 'b.png'].map((image) => ({ image, label: 'cat', probabilities: { cat: 0.875, dog: 0.125 } })),
+    );
+    const [measured] = jsonLines((await cli('bench kernels --json')).stdout);
+    expect(measured).toMatchObject({ bench: 'kernels', medianMs: 1.5, gflops: 12 });
+  });
+});
+
+describe('text for people', () => {
+  it.each([
+    ['train --out runs/x', ['test accuracy 75.00%', 'run: runs/x']],
+    ['eval --run r --data mnist', ['accuracy 75.00%', 'specificity', 'true \\ called']],
+    ['predict --run r a.png', ['a.png: cat 87.50% (dog 12.50%)']],
+    ['summary cfpn', ['stem/conv', '24x24x8', '1.23k', '5.6M', '1 MiB by local', '3 MiB by back-propagation']],
+    ['info', ['gramian ', 'avx2, 2 threads', 'not available: no driver']],
+    ['synth --out a.csv --count 9', ['9 synthetic faces (7 train, 1 validation, 1 test), seed 1']],
+    ['bench kernels', ['cpu avx2, 2 threads', '1.500 ms', '12 GFLOP/s']],
+  ])('%s', async (line, parts) => {
+    const { code, stdout } = await cli(line);
+    for (const part of parts) expect(stdout).toContain(part);
+    expect(code).toBe(0);
+  });
+
+  it('info says why nothing loads', async () => {
+    const devices = async (): Promise<never> => {
+      throw new Error('the addon was not found; run npm run build');
+    };
+    const { code, stdout } = await cli('info --json', { devices });
+    expect(code).toBe(0);
+    expect(jsonLines(stdout)[0]).toMatchObject({
+      devices: [{ id: 'cpu', available: false, reason: expect.stringContaining('npm run build') }, { id: 'cuda' }],
+    });
+  });
+});
+
+describe('help', () => {
+  it('lists every command', async () => {
+    for (const line of ['--help', '-h', 'help']) {
+      const { code, stdout } = await cli(line);
+      expect(code).toBe(0);
+      for (const name of COMMAND_NAMES) expect(stdout).toContain(`\n  ${name.padEnd(10)}`);
+    }
+  });
+
+  it.each([...COMMAND_NAMES])('%s names its options and shows examples', async (name) => {
+    for (const line of [`${name} --help`, `${name} --nonsense -h`, `help ${name}`]) {
+      const { code, stdout } = await cli(line);
+      expect(code).toBe(0);
+      expect(stdout).toContain(`Usage: gramian ${name}`);
+      expect(stdout).toContain('--json');
+      expect(stdout).toMatch(new RegExp(`Examples:\n {2}gramian ${name}`));
+    }
+  });
+
+  it('gives ranges and defaults', async () => {
+    const { stdout } = await cli('train --help');
+    expect(stdout).toMatch(/--lr X +learning rate \[above 0 to 1000; default 0\.001\]/);
+    expect(stdout).toMatch(/--method NAME .*\[hsic, bp; default hsic\]/);
+  });
+
+  it('--version is the package’s', async () => {
+    expect((await cli('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\S*\n$/);
+  });
+});
+
+describe('failures', () => {
+  it('of the engine end with 1 and a sentence', async () => {
+    const evaluate = async (): Promise<never> => {
+      throw new CheckpointError('[run] r holds no weights');
+    };
+    const { code, stdout, stderr } = await cli('eval --run r --data mnist --json', { evaluate });
+    expect([code, stdout, stderr]).toEqual([1, '', 'gramian: [run] r holds no weights\n']);
+  });
+
+  it('that nobody foresaw show where they came from', async () => {
+    const evaluate = async (): Promise<never> => {
+      throw new TypeError('surprise');
+    };
+    const { code, stderr } = await cli('eval --run r --data mnist', { evaluate });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/surprise\n\s+at /);
+  });
+});
+
+describe('interrupts', () => {
+  it('ask the trainer to stop, which saves and ends with 130', async () => {
+    const io = fakeIo();
+    const train: Engine['train'] = async (settings, { onEvent, signal }) => {
+      io.interrupt();
+      expect(signal?.aborted).toBe(true);
+      const end = endEvent(settings.out ?? '', true);
+      onEvent(end);
+      return end;
+    };
+    const { code, stdout, stderr } = await cli('train --json', { train }, io);
+    expect(code).toBe(130);
+    expect(jsonLines(stdout)[0]).toMatchObject({ event: 'end', interrupted: true });
+    expect(stderr).toContain('finishing the step, then saving');
+    expect(io.listening).toBe(false);
+  });
+
+  it('end with 130 also when the trainer had nothing to save', async () => {
+    const io = fakeIo();
+    const train = async (): Promise<never> => {
+      io.interrupt();
+      throw new AbortError('[loadData] stopped by the caller', 0);
+    };
+    const { code, stderr } = await cli('train', { train }, io);
+    expect(code).toBe(130);
+    expect(stderr).toContain('stopped by the caller');
+  });
+
+  it('of somebody else are failures', async () => {
+    const train = async (): Promise<never> => {
+      throw new AbortError('not ours', 0);
+    };
+    expect((await cli('train', { train })).code).toBe(1);
+  });
+
+  it('twice leave at once', () => {
+    const exit = vi.spyOn(process, 'exit').mockImplementation((code) => {
+      throw new Error(`exit ${code}`);
+    });
+    const first = vi.fn();
+    const before = process.listenerCount('SIGINT');
+    const stop = processIo().onInterrupt(first);
+    process.emit('SIGINT');
+    expect(first).toHaveBeenCalledTimes(1);
+    expect(exit).not.toHaveBeenCalled();
+    expect(() => process.emit('SIGINT')).toThrow('exit 130');
+    stop();
+    expect(process.listenerCount('SIGINT')).toBe(before);
+    exit.mockRestore();
+  });
+});
+
+describe('train', () => {
+  const folders: string[] = [];
+  afterEach(() => {
+    for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
+  });
+  function runFolder(files: Record<string, string>): string {
+    const folder = mkdtempSync(join(tmpdir(), 'gramian-cli-'));
+    folders.push(folder);
+    for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
+    return folder;
+  }
+
+  it('hands its options over', async () => {
+    const { engine } = await cli('train --data mnist --lr 0.01 --input 32x40 --class-weights --limit 99');
+    expect(engine.trained).toHaveLength(1);
+    expect(engine.trained[0]).toMatchObject({
+      data: 'mnist',
+      lr: 0.01,
+      input: [32, 40],
+      classWeights: true,
+      limit: 99,
+    });
+    expect(engine.trained[0]).not.toHaveProperty('json');
+    expect(engine.trained[0]).not.toHaveProperty('threads');
+  });
+
+  it('resumes with the settings of the run, but for what is given', async () => {
+    const saved = { model: 'denseFpn', data: 'mnist', lr: 0.5, epochs: 9, out: 'elsewhere', resume: false, beta: 7 };
+    const out = runFolder({ 'args.json': JSON.stringify(saved) });
+    const { engine } = await cli(`train --out ${out} --resume --beta 8`);
+    const settings = { model: 'denseFpn', data: 'mnist', lr: 0.5, epochs: 9, beta: 8, out, resume: true };
+    expect(engine.trained[0]).toMatchObject(settings);
+  });
+
+  it('starts from the defaults when there is nothing to resume', async () => {
+    const { engine } = await cli(`train --out ${runFolder({})} --resume --data mnist`);
+    expect(engine.trained[0]).toMatchObject({ model: 'cfpn', data: 'mnist', lr: 0.001, resume: true });
+  });
+
+  it.each(['[]', '{"lr":', 'null'])('refuses to resume from the args.json %s', async (content) => {
+    const { code, stderr, engine } = await cli(`train --out ${runFolder({ 'args.json': content })} --resume`);
+    expect([code, engine.trained]).toEqual([1, []]);
+    expect(stderr).toContain('args.json is not a JSON object');
+  });
+
+  it('says that it replaces a run', async () => {
+    const out = runFolder({ 'last.safetensors': '' });
+    expect((await cli(`train --out ${out}`)).stderr).toContain(`replacing the run in ${out}`);
+    expect((await cli(`train --out ${out} --resume`)).stderr).not.toContain('replacing');
+  });
+
+  it('shows every event of a run', async () => {
+    const { stderr } = await cli('train');
+    expect(events.map((event) => event.event)).toEqual(['note', 'step', 'epoch']);
+    expect(stderr).toContain('note: synthetic faces');
+    expect(stderr).toContain('train 50.00%  test 25.00%');
+  });
+});
