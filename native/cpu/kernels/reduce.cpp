@@ -96,11 +96,14 @@ template <typename Op>
 void add_rows(const float* x, const int64_t* offset, int n, int64_t width, double* sums) {
   int64_t c = 0;
   float lanes[4 * W];
+  // Folding a run into float64 leaves memory idle, so the same rows of the next run are asked for meanwhile.
+  const int64_t ahead = n > 1 ? (offset[1] - offset[0]) * kRun : 0;
   for (; c + 4 * W <= width; c += 4 * W) {
     vf s0 = load(x + offset[0] + c), s1 = load(x + offset[0] + c + W);
     vf s2 = load(x + offset[0] + c + 2 * W), s3 = load(x + offset[0] + c + 3 * W);
     for (int r = 1; r < n; ++r) {
       const float* row = x + offset[r] + c;
+      for (int line = 0; line < 4 * W; line += 16) __builtin_prefetch(row + ahead + line);
       s0 = Op::join(s0, load(row));
       s1 = Op::join(s1, load(row + W));
       s2 = Op::join(s2, load(row + 2 * W));
