@@ -36,6 +36,13 @@ export class Progress {
     this.#io.err(`${text}\n`);
   }
 
+  /** Shows what is going on until the next line; without a terminal it says nothing. */
+  status(text: string): void {
+    if (!this.#io.terminal) return;
+    this.#io.err(`\r\u001b[2K${text.slice(0, Math.max(0, this.#io.columns - 1))}`);
+    this.#drawn = true;
+  }
+
   /** Takes the redrawn line away. */
   clear(): void {
     if (this.#drawn) this.#io.err('\r\u001b[2K');
@@ -58,11 +65,9 @@ export class Progress {
     }
     const elapsed = (this.#now() - this.#started) / 1000;
     const share = elapsed / (elapsed + Math.max(0, event.etaSeconds));
-    const room = this.#io.columns - 1;
     const text = facts.join('  ');
     const withBar = `${bar(share, 20)} ${text}`;
-    this.#io.err(`\r\u001b[2K${(withBar.length <= room ? withBar : text).slice(0, Math.max(0, room))}`);
-    this.#drawn = true;
+    this.status(withBar.length < this.#io.columns ? withBar : text);
   }
 
   #epoch(event: EpochEvent): string {

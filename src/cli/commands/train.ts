@@ -114,6 +114,7 @@ async function run(parsed: Parsed<TrainOptions>, io: Io, engine: Engine): Promis
     controller.abort();
   });
   try {
+    progress.status('reading data');
     let ended = false;
     const end = await engine.train(settings, {
       signal: controller.signal,
