@@ -2,26 +2,17 @@
 // threads, plain and pitched. Integers must come out exact; random numbers within a stated error; every run of the
 // same inputs must give the same bits, whatever the threads.
 import { describe, expect, it } from 'vitest';
-import { compile, devices, type Plan } from '../../src/compile';
+import { compile, type Plan } from '../../src/compile';
 import { type Row, typed } from './case';
 import { type ExpectedRow, expectRow, isExact } from './expected';
 import type { Mode } from './fills';
+import { availableIsas, type Isa } from './isas';
 import { table } from './table';
 import { allowedError, DEFAULT_TOLERANCE, firstDifference, firstMismatch, shareOfZeros } from './tolerance';
 
-type Isa = 'scalar' | 'sse' | 'avx2' | 'avx512';
 type Results = Record<string, ArrayLike<number>>;
 
-const ISAS: readonly Isa[] = ['scalar', 'sse', 'avx2', 'avx512'];
 const MODES: readonly Mode[] = ['integer', 'random'];
-
-/** The ISAS up to the best this CPU has. */
-function availableIsas(): Isa[] {
-  const best = devices().find((device) => device.id === 'cpu')?.isa;
-  const last = ISAS.indexOf(best as Isa);
-  if (last < 0) throw new Error(`the CPU's ISA is ${String(best)}, expected one of ${ISAS.join(', ')}`);
-  return ISAS.slice(0, last + 1);
-}
 
 function outputsOf(expected: ExpectedRow) {
   return Object.assign({}, ...expected.cases.map((item) => item.outputs));
