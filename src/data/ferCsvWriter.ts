@@ -79,8 +79,9 @@ export async function writeFerCsv(
     }
   }
   const mark = syntheticMark(path);
-  if (parts.some(([, part]) => part.synthetic))
-    await writeFile(mark, 'Synthetic faces made by Gramian, not FER2013.\n');
-  else await rm(mark, { force: true });
+  const synthetic = parts.some(([, part]) => part.synthetic);
+  // In this order a failure between the two steps may call real rows synthetic, never synthetic rows real.
+  if (synthetic) await writeFile(mark, 'Synthetic faces made by Gramian, not FER2013.\n');
   await writeAtomic(path, (write) => writeRows(write, path, parts, options));
+  if (!synthetic) await rm(mark, { force: true });
 }

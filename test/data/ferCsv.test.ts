@@ -239,6 +239,13 @@ describe('writeFerCsv', () => {
     await writeFerCsv(file, { train: faces(1, 0), test: faces(1, 1) });
     expect((await readFerCsv(file)).parts.Training!.synthetic).toBe(false);
   });
+  it('never calls synthetic rows real when a write fails', async () => {
+    await writeFerCsv(file, { train: faces(1, 0, true), test: faces(1, 1, true) });
+    const signal = AbortSignal.abort();
+    await expect(writeFerCsv(file, { train: faces(1, 0), test: faces(1, 1) }, { signal })).rejects.toThrow(AbortError);
+    expect((await readFerCsv(file)).parts.Training!.synthetic).toBe(true);
+    await writeFerCsv(file, { train: faces(1, 0), test: faces(1, 1) });
+  });
   it('leaves the old file when it is stopped, and refuses other images', async () => {
     await writeFerCsv(file, { train: faces(2, 0), test: faces(1, 1) });
     const before = readFileSync(file);

@@ -103,6 +103,11 @@ describe('mnist and fashion-mnist', () => {
     const idx = await loadData(`idx:${join(folder, 'own', 'mnist')}`);
     expect([idx.train.count, idx.train.classes.length]).toEqual([2, 10]);
   });
+  it('takes a path with colons', async () => {
+    const odd = join(folder, 'a:b:c');
+    mkdirSync(odd);
+    await expect(loadData(`idx:${odd}`)).rejects.toThrow(`[idx] ${odd}: there is no train-images-idx3-ubyte`);
+  });
   it('names a folder without the files', async () => {
     await expect(loadData(`idx:${join(folder, 'nowhere')}`)).rejects.toThrow(DataError);
   });
