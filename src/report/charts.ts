@@ -1,5 +1,6 @@
-// The kinds of chart a report needs: lines, small multiples, paths through a plane, bars. Heat maps
-// are in heatMap.ts. Each takes plain data and returns one SVG. figures.ts is the caller. Sizes are pixels; width is the caller's, height mostly follows.
+// The kinds of chart a report needs: lines, small multiples, paths through a plane, bars; heat maps are in heatMap.ts.
+// Each takes plain data and returns one SVG. figures.ts is the caller. The rule easy to break: sizes are pixels, the
+// width is the caller's, and a chart of nothing is still a well-formed one.
 import { category, timeColor } from './color';
 import {
   axes,

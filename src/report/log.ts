@@ -95,20 +95,25 @@ export function csvHeader(units: readonly string[]): string {
   return `${[...FIXED_COLUMNS, ...columns].join(',')}\n`;
 }
 
-/** One row of metrics.csv; what an event does not know stays empty. Units are matched by position. */
-export function csvRow(event: StepEvent | EpochEvent, unitCount: number): string {
-  const accuracies = event.event === 'epoch' ? [event.trainAccuracy, event.validationAccuracy, event.testAccuracy] : [];
-  const fixed = [event.epoch, event.step, event.loss, event.imagesPerSecond, ...accuracies];
-  while (fixed.length < FIXED_COLUMNS.length - 1) fixed.push(undefined);
-  const units = Array.from({ length: unitCount }, (_, index) => unitFields(event, index)).flat();
-  const numbers = [...fixed, ...units].map((value) => (value === undefined || value === null ? '' : String(value)));
-  return `${[event.event, ...numbers].join(',')}\n`;
+/** What an event says of each unit, by the unit's name. Events that name none of the columns' units go by position. */
+function unitValues(event: StepEvent | EpochEvent, columns: readonly string[]): Map<string, Partial<UnitMetrics>> {
+  const values: readonly Partial<UnitMetrics>[] =
+    event.event === 'epoch' ? event.units : event.losses.map((loss) => ({ loss }));
+  const own = unitNames(event);
+  const names = own.some((name) => columns.includes(name)) ? own : columns;
+  return new Map(values.map((value, index) => [names[index] ?? '', value]));
 }
 
-function unitFields(event: StepEvent | EpochEvent, index: number): (number | undefined)[] {
-  const unit: Partial<UnitMetrics> | undefined =
-    event.event === 'epoch' ? event.units[index] : { loss: event.losses[index] ?? Number.NaN };
-  return UNIT_COLUMNS.map((column) => unit?.[column]);
+/** One row of metrics.csv; what an event does not know stays empty. */
+export function csvRow(event: StepEvent | EpochEvent, units: readonly string[]): string {
+  const accuracies =
+    event.event === 'epoch'
+      ? [event.trainAccuracy, event.validationAccuracy, event.testAccuracy]
+      : [undefined, undefined, undefined];
+  const values = unitValues(event, units);
+  const fields = units.flatMap((unit) => UNIT_COLUMNS.map((column) => values.get(unit)?.[column]));
+  const numbers = [event.epoch, event.step, event.loss, event.imagesPerSecond, ...accuracies, ...fields];
+  return `${[event.event, ...numbers.map((value) => value ?? '')].join(',')}\n`;
 }
 
 /** Appends a run's events to its folder; see the head of this file. */
@@ -116,7 +121,7 @@ export class RunLog {
   readonly dir: string;
   readonly #jsonl: number;
   readonly #csv: number;
-  #unitCount: number | undefined;
+  #units: readonly string[] | undefined;
   #closed = false;
 
   constructor(dir: string, options: RunLogOptions = {}) {
@@ -162,12 +167,11 @@ export class RunLog {
     let text = '';
     for (const event of events) {
       if (event.event !== 'step' && event.event !== 'epoch') continue;
-      if (this.#unitCount === undefined) {
-        const names = unitNames(event);
-        this.#unitCount = names.length;
-        text += csvHeader(names);
+      if (this.#units === undefined) {
+        this.#units = unitNames(event);
+        text += csvHeader(this.#units);
       }
-      text += csvRow(event, this.#unitCount);
+      text += csvRow(event, this.#units);
     }
     return text;
   }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ArgumentError, DataError } from '../../src/errors';
-import type { StepEvent, TrainEvent } from '../../src/report/events';
+import type { EpochEvent, StepEvent, TrainEvent } from '../../src/report/events';
 import { keepUpTo, RunLog, readEvents, writeWhole } from '../../src/report/log';
 import { madeUpEvents } from './madeUpRun';
 
@@ -84,6 +84,16 @@ describe('metrics.csv', () => {
     const madeUp = run.find((event) => event.event === 'epoch');
     expect(Number(of(epoch, 'unit3:effectiveRank'))).toBe(madeUp?.units[2]?.effectiveRank);
     expect(Number(of(epoch, 'testAccuracy'))).toBe(madeUp?.testAccuracy);
+  });
+
+  it('matches units by name: those without a report stay empty', () => {
+    const step: StepEvent = { ...(run[1] as StepEvent), unitNames: ['stem', 'middle', 'classifier'] };
+    const epoch = madeUpEvents(1, 2, 1)[2] as EpochEvent;
+    const units = ['middle', 'stem'].map((name, index) => ({ ...epoch.units[index]!, name, loss: index + 1 }));
+    write([step, { ...epoch, units }]);
+    const [head, , row] = cells();
+    const of = (name: string): string | undefined => row?.[head?.indexOf(name) ?? -1];
+    expect(['stem', 'middle', 'classifier'].map((name) => of(`${name}:loss`))).toEqual(['2', '1', '']);
   });
 
   it('takes the units’ names from the first event and quotes them', () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { DataError } from '../../errors';
 import { nearest } from '../../text';
 import type { Measurement } from '../bench';
-import { formatBytes, formatCount, table } from '../format';
+import { formatBytes, formatCount } from '../format';
 import { json } from '../io';
 import { type OptionTable, UsageError } from '../options';
 import { type Command, deviceOption, jsonOption, present, threadsOption } from './shared';
@@ -32,14 +32,15 @@ const options = {
   json: jsonOption,
 } as const satisfies OptionTable;
 
-function row(one: Measurement): string[] {
+function line(one: Measurement): string {
   const rates = [
     one.gflops === undefined ? '' : `${formatCount(one.gflops)} GFLOP/s`,
     one.gigabytesPerSecond === undefined ? '' : `${formatCount(one.gigabytesPerSecond)} GB/s`,
     one.imagesPerSecond === undefined ? '' : `${formatCount(one.imagesPerSecond)} images/s`,
     one.arenaBytes === undefined ? '' : `arena ${formatBytes(one.arenaBytes)}`,
   ];
-  return [one.name, `${one.medianMs.toPrecision(4)} ms`, rates.filter(Boolean).join(', ')];
+  const time = `${Number(one.medianMs.toPrecision(4))} ms`.padStart(12);
+  return `${one.name.padEnd(36)}${time}  ${rates.filter(Boolean).join(', ')}\n`;
 }
 
 /** Hands over to bench/peers.ts; its exit code is ours. */
@@ -75,20 +76,16 @@ export const command: Command<typeof options> = {
     }
     const { model, batch, classes, seconds, threads, device } = values;
     const input = values.input as [number, number, number];
-    const rows: string[][] = [];
+    let lines = 0;
     for await (const one of engine.measure({
       ...{ target, model, input, batch, classes, seconds, device },
       ...present({ threads }),
     })) {
+      if (!values.json && lines === 0) io.out(`${one.device} ${one.isa}, ${one.threads} threads; medians\n`);
       if (values.json) json(io, one);
-      else {
-        if (rows.length === 0) io.out(`${one.device} ${one.isa}, ${one.threads} threads; medians\n`);
-        if (io.terminal) io.err(`\r\u001b[2K${one.name}`);
-        rows.push(row(one));
-      }
+      else io.out(line(one));
+      lines += 1;
     }
-    if (io.terminal && !values.json) io.err('\r\u001b[2K');
-    if (rows.length > 0) io.out(table(rows));
     return 0;
   },
 };
