@@ -43,8 +43,6 @@ void for_chunks(const KernelCall* call, const Chunks& p, const View& x, const Bo
              });
 }
 
-inline vf load_lanes(const float* p, int lanes) { return lanes == W ? load(p) : load_n(p, lanes); }
-
 // ---------------------------------------------------------------- moments
 
 // Mean and centred sum of squares of `rows` rows of G vectors (the last with `lanes` lanes), by the corrected two-pass

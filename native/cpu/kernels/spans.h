@@ -16,6 +16,15 @@ constexpr int64_t kSerial = 2048;  // elements: below 8 KB a dispatch costs more
 [[maybe_unused]] inline float* floats_out(const View& v) { return static_cast<float*>(v.data); }
 [[maybe_unused]] inline const int32_t* ints(const View& v) { return static_cast<const int32_t*>(v.data); }
 
+// The first `lanes` lanes, with the full vector told apart: inlined with a constant W, only the plain move is left.
+[[maybe_unused]] inline vf load_lanes(const float* p, int lanes) { return lanes == W ? load(p) : load_n(p, lanes); }
+[[maybe_unused]] inline void store_lanes(float* p, vf v, int lanes) {
+  if (lanes == W)
+    store(p, v);
+  else
+    store_n(p, v, lanes);
+}
+
 // body(row_begin, row_end, col_begin, col_end) over disjoint rectangles that cover rows x cols.
 template <typename Body>
 [[maybe_unused]] inline void for_pieces(const Parallel& parallel, int64_t rows, int64_t cols, const Body& body) {
