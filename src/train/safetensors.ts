@@ -22,6 +22,11 @@ export interface SafetensorsFile {
   readonly metadata: Record<string, string>;
 }
 
+export interface ReadOptions {
+  /** Refuse a file without a checksum: right for files that this writer made, wrong for other tools' files. */
+  readonly requireChecksum?: boolean | undefined;
+}
+
 interface Entry {
   readonly name: string;
   readonly dtype: StoredDType;
@@ -185,10 +190,16 @@ function findDigest(file: Uint8Array, headerEnd: number): number {
   return at < 0 ? -1 : at + key.length;
 }
 
-function verifyDigest(bytes: Uint8Array, headerEnd: number, metadata: Map<string, string>, file: string): void {
+function verifyDigest(
+  bytes: Uint8Array,
+  headerEnd: number,
+  metadata: Map<string, string>,
+  file: string,
+  { requireChecksum = false }: ReadOptions,
+): void {
   const format = metadata.get(FORMAT_KEY);
   const digest = metadata.get(DIGEST_KEY);
-  if (format === undefined && digest === undefined) return; // Written by another tool.
+  if (format === undefined && digest === undefined && !requireChecksum) return; // Written by another tool.
   if (format !== FORMAT) fail(file, `metadata ${FORMAT_KEY} is ${JSON.stringify(format)}, expected "${FORMAT}"`);
   const at = findDigest(bytes, headerEnd);
   if (digest === undefined || at < 0) fail(file, `metadata ${DIGEST_KEY} is missing: the file is damaged`);
@@ -227,10 +238,10 @@ function copyOut({ dtype, begin, end }: Entry, data: Uint8Array): StoredArray {
  * Parses a whole safetensors file held in memory; the result shares no memory with it.
  * Throws CheckpointError `[safetensors] file: reason` for anything malformed, cut or (with a checksum) changed.
  */
-export function parseSafetensors(bytes: Uint8Array, file = 'buffer'): SafetensorsFile {
+export function parseSafetensors(bytes: Uint8Array, file = 'buffer', options: ReadOptions = {}): SafetensorsFile {
   const headerEnd = PREFIX_BYTES + headerLength(bytes, bytes.length, file);
   const { entries, metadata } = parseHeader(bytes.subarray(PREFIX_BYTES, headerEnd), bytes.length - headerEnd, file);
-  verifyDigest(bytes, headerEnd, metadata, file);
+  verifyDigest(bytes, headerEnd, metadata, file, options);
   metadata.delete(FORMAT_KEY);
   metadata.delete(DIGEST_KEY);
   // Not a Buffer, whose slice() would share memory.
@@ -330,7 +341,7 @@ export async function saveSafetensors(
 }
 
 /** Reads and checks a file. Throws CheckpointError naming file and reason. */
-export async function loadSafetensors(path: string): Promise<SafetensorsFile> {
+export async function loadSafetensors(path: string, options: ReadOptions = {}): Promise<SafetensorsFile> {
   let bytes: Uint8Array;
   try {
     const handle = await nodeIo.open(path, 'r');
@@ -347,5 +358,5 @@ export async function loadSafetensors(path: string): Promise<SafetensorsFile> {
     if (error instanceof CheckpointError) throw error;
     throw new CheckpointError(`[safetensors] ${path}: cannot be read: ${(error as Error).message}`, { cause: error });
   }
-  return parseSafetensors(bytes, path);
+  return parseSafetensors(bytes, path, options);
 }

@@ -123,7 +123,7 @@ describe('format', () => {
         expect(Object.entries(read.tensors).sort()).toEqual(Object.entries(all).sort());
         expect({ ...read.metadata }).toEqual({ ...meta });
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 });
@@ -308,7 +308,7 @@ describe('malformed files', () => {
           expect(error).toBeInstanceOf(CheckpointError);
         }
       }),
-      { numRuns: 5000 },
+      { numRuns: 3000 },
     );
   });
 });
@@ -331,6 +331,14 @@ describe('checksum', () => {
     }
     expect(missed).toBe(0);
     expect(parseSafetensors(bytes).metadata.seed).toBe('7');
+  });
+  it('can be demanded, so that damage to both of its keys is noticed too', () => {
+    const bare = file('{"__metadata__":{}}');
+    expect({ ...parseSafetensors(bare).tensors }).toEqual({});
+    expect(() => parseSafetensors(bare, 'x', { requireChecksum: true })).toThrow(
+      /x: metadata gramian\.format is undefined/,
+    );
+    expect(parseSafetensors(bytes, 'x', { requireChecksum: true }).metadata.seed).toBe('7');
   });
   it('notices every truncation and every byte too many', () => {
     for (let length = 0; length < bytes.length; length++) {
