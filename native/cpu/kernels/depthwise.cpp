@@ -13,17 +13,18 @@ namespace {
 
 // ---------------------------------------------------------------- the window
 
-// One correlation. A staged row is a run of columns; two layouts:
-//   blocked: a column is `lanes` floats, the channels rounded up to 16;
-//   flat (few channels, stride 1): a column is just its channels. Vectors cross columns, and `lanes` is the least
-//   common multiple of channels and 16: every `lanes` floats the channels come round again.
+// One correlation. A staged row holds `columns` columns in one of two layouts:
+//   blocked: [channels rounded up / 16][columns][16], so a block's columns are neighbours at constant distances;
+//   flat (few channels, stride 1): [columns][channels]. Vectors cross columns, and `lanes` is the least common
+//   multiple of channels and 16: every `lanes` floats the channels come round again.
+// Per-lane tables (filter, its gradient) are [lanes / 16][taps][16] in both.
 struct Window {
   int64_t batch, image_h, image_w;  // the source as it lies
   int64_t spread_h, spread_w;       // its pixels are taken to lie this far apart, with zeros between
   int64_t out_h, out_w, kh, kw, stride_h, stride_w, top, left, dilation_h, dilation_w;
   int64_t channels, multiplier;  // channels after staging; source channels = channels / multiplier
   bool flat;
-  int64_t lanes, column_floats;  // floats of one staged column
+  int64_t lanes;
   int64_t pixel_step, tap_step;  // in a staged row: between the vectors of two outputs, of two taps
   int64_t columns, row_floats, ring_rows;
 };
@@ -39,13 +40,19 @@ void lay_out(Window* w) {
   const int64_t rounded = round_up(w->channels, 16);
   w->flat = w->stride_w == 1 && w->channels <= 40 && w->channels * 5 < rounded * 4;
   w->lanes = w->flat ? least_common_multiple_16(w->channels) : rounded;
-  w->column_floats = w->flat ? w->channels : rounded;
-  w->pixel_step = w->flat ? w->lanes : w->stride_w * w->lanes;
-  w->tap_step = w->dilation_w * w->column_floats;
+  w->pixel_step = w->flat ? w->lanes : w->stride_w * 16;
+  w->tap_step = w->dilation_w * (w->flat ? w->channels : 16);
   w->columns = (w->out_w - 1) * w->stride_w + (w->kw - 1) * w->dilation_w + 1;
-  w->row_floats = round_up(w->columns * w->column_floats, 16) + 16;
+  w->row_floats = round_up(w->columns * (w->flat ? w->channels : rounded), 16) + 16;
   w->ring_rows = (w->kh - 1) * w->dilation_h + 1;
 }
+
+// Where lane c0 of column 0 lies in a row of `columns` columns, staged or to be.
+int64_t lane_offset(const Window& w, int64_t columns, int64_t c0) {
+  return w.flat ? c0 : c0 / 16 * columns * 16 + c0 % 16;
+}
+// Where lane c0 of tap 0 lies in a table.
+int64_t table_offset(const Window& w, int64_t c0) { return c0 / 16 * w.kh * w.kw * 16 + c0 % 16; }
 
 Window forward_window(const ConvShape& s) {
   Window w = {};
@@ -122,69 +129,89 @@ Prologue make_prologue(const KernelCall* call, const Window& w, float* tables) {
   return p;
 }
 
+// Flat: the tables come round every `lanes` floats. Blocked: each of the blocks has its 16 lanes of them.
 template <class Activation>
-void normalize_run(const Prologue& p, int64_t lanes, float* row, int64_t count, const Activation& activation) {
-  for (int64_t begin = 0; begin < count; begin += lanes) {
-    const int64_t n = min64(lanes, count - begin);
-    for (int64_t i = 0; i < n; i += W) {
-      const vf centred = load(row + begin + i) - load(p.mean + i);
-      store(row + begin + i, activation(fma(centred, load(p.scale + i), load(p.beta + i))));
+void normalize_run(const Prologue& p, const Window& w, float* row, int64_t columns, const Activation& activation) {
+  const int64_t runs = w.flat ? w.lanes : 16, step = w.flat ? w.lanes : 16;
+  const int64_t count = columns * (w.flat ? w.channels : 16);
+  for (int64_t block = 0; block < w.lanes; block += runs, row += w.columns * 16) {
+    for (int64_t lane = 0; lane < runs; lane += W) {
+      const vf mean = load(p.mean + block + lane), scale = load(p.scale + block + lane);
+      const vf beta = load(p.beta + block + lane);
+      for (int64_t i = lane; i < count; i += step) store(row + i, activation(fma(load(row + i) - mean, scale, beta)));
     }
   }
 }
 
-// In place on `count` staged floats beginning at channel 0; may touch up to W - 1 floats more.
-void normalize(const Prologue& p, int64_t lanes, float* row, int64_t count) {
+// In place on `columns` staged columns from `row` on; flat, it may touch up to W - 1 floats more.
+void normalize(const Prologue& p, const Window& w, float* row, int64_t columns) {
   const vf alpha = set1(p.alpha);
   switch (p.act) {
     case Act::none:
-      return normalize_run(p, lanes, row, count, [](vf x) { return x; });
+      return normalize_run(p, w, row, columns, [](vf x) { return x; });
     case Act::relu:
-      return normalize_run(p, lanes, row, count, [](vf x) { return vmax(x, vf{}); });
+      return normalize_run(p, w, row, columns, [](vf x) { return vmax(x, vf{}); });
     case Act::leakyRelu:
-      return normalize_run(p, lanes, row, count, [=](vf x) { return select(x > 0.0f, x, alpha * x); });
+      return normalize_run(p, w, row, columns, [=](vf x) { return select(x > 0.0f, x, alpha * x); });
     case Act::elu:
-      return normalize_run(p, lanes, row, count, [=](vf x) { return select(x > 0.0f, x, alpha * vexpm1(x)); });
+      return normalize_run(p, w, row, columns, [=](vf x) { return select(x > 0.0f, x, alpha * vexpm1(x)); });
     case Act::tanh:
-      return normalize_run(p, lanes, row, count, [](vf x) { return vtanh(x); });
+      return normalize_run(p, w, row, columns, [](vf x) { return vtanh(x); });
     case Act::sigmoid:
-      return normalize_run(p, lanes, row, count, [](vf x) { return vsigmoid(x); });
+      return normalize_run(p, w, row, columns, [](vf x) { return vsigmoid(x); });
   }
 }
 
 // ---------------------------------------------------------------- staging
 
-// Columns of an image row (`src`, its pixels `pitch` apart), beginning at pixel `first`, one every `step` floats.
-void copy_columns(const Window& w, float* dst, int64_t step, const float* src, int64_t pitch, int64_t count) {
-  if (w.multiplier == 1 && step == w.channels && pitch == w.channels) return copy_floats(dst, src, count * step);
-  for (int64_t i = 0; i < count; ++i, dst += step, src += pitch) {
-    if (w.multiplier == 1) {
+// `count` pixels (`pitch` apart at src) as columns `step` apart of a row of `columns` columns, at `dst`.
+void copy_columns(const Window& w, float* dst, int64_t columns, int64_t step, const float* src, int64_t pitch,
+                  int64_t count) {
+  if (w.multiplier == 1 && w.flat && step == 1 && pitch == w.channels) return copy_floats(dst, src, count * pitch);
+  const int64_t column = step * (w.flat ? w.channels : 16), block = columns * 16;
+  for (int64_t i = 0; i < count; ++i, dst += column, src += pitch) {
+    if (w.multiplier > 1) {
+      for (int64_t c = 0; c < w.channels; ++c) dst[lane_offset(w, columns, c)] = src[c / w.multiplier];
+    } else if (w.flat) {
       copy_floats(dst, src, w.channels);
     } else {
-      for (int64_t c = 0; c < w.channels; ++c) dst[c] = src[c / w.multiplier];
+      float* out = dst;
+      int64_t c = 0;
+      for (; c + 16 <= w.channels; c += 16, out += block)
+        for (int v = 0; v < 16; v += W) store(out + v, load(src + c + v));
+      if (c < w.channels) copy_floats(out, src + c, w.channels - c);
     }
   }
+}
+
+// Zeros in columns [first, last) of a staged row; flat, up to the very end of the row when last is its end.
+void zero_columns(const Window& w, float* row, int64_t first, int64_t last) {
+  if (w.flat) {
+    const int64_t end = last == w.columns ? w.row_floats : last * w.channels;
+    return zero_floats(row + first * w.channels, end - first * w.channels);
+  }
+  for (int64_t block = 0; block < w.lanes; block += 16, row += w.columns * 16)
+    zero_floats(row + first * 16, (last - first) * 16);
 }
 
 // Row `y` of image n (counted with the spread) with its zero border, normalised; rows of zeros are never asked for.
 void stage_row(const Window& w, const Prologue& prologue, const View& image, int64_t n, int64_t y, float* dst) {
   const int64_t span = (w.image_w - 1) * w.spread_w + 1;
   const int64_t first = max64(0, -w.left), last = min64(span, w.columns - w.left);
-  if (last <= first) return zero_floats(dst, w.row_floats);
+  if (last <= first) return zero_columns(w, dst, 0, w.columns);
   const float* src = static_cast<const float*>(image.data) + (n * w.image_h + y / w.spread_h) * w.image_w * image.pitch;
-  float* inside = dst + (first + w.left) * w.column_floats;
+  const int64_t unit = w.flat ? w.channels : 16;
   if (w.spread_w == 1) {
-    copy_columns(w, inside, w.column_floats, src + first * image.pitch, image.pitch, last - first);
+    copy_columns(w, dst + (first + w.left) * unit, w.columns, 1, src + first * image.pitch, image.pitch, last - first);
   } else {
-    zero_floats(inside, (last - first) * w.column_floats);
+    zero_columns(w, dst, first + w.left, last + w.left);
     const int64_t pixel = ceil_div(first, w.spread_w), end = ceil_div(last, w.spread_w);
-    copy_columns(w, inside + (pixel * w.spread_w - first) * w.column_floats, w.spread_w * w.column_floats,
-                 src + pixel * image.pitch, image.pitch, end - pixel);
+    copy_columns(w, dst + (pixel * w.spread_w + w.left) * unit, w.columns, w.spread_w, src + pixel * image.pitch,
+                 image.pitch, end - pixel);
   }
-  float* const behind = dst + (last + w.left) * w.column_floats;
-  if (prologue.present) normalize(prologue, w.lanes, inside, behind - inside);
-  zero_floats(dst, inside - dst);
-  zero_floats(behind, dst + w.row_floats - behind);
+  if (prologue.present) normalize(prologue, w, dst + (first + w.left) * unit, last - first);
+  zero_columns(w, dst, 0, first + w.left);
+  zero_columns(w, dst, last + w.left, w.columns);
 }
 
 // The last rows staged, and where the taps of one output row find theirs.
@@ -203,7 +230,7 @@ Ring make_ring(const Window& w, float* memory) {
   ring.held = reinterpret_cast<int64_t*>(memory + w.ring_rows * w.row_floats);
   ring.found = reinterpret_cast<const float**>(ring.held + w.ring_rows);
   ring.taps = reinterpret_cast<int64_t*>(ring.found + w.kh);
-  if (w.column_floats > w.channels) zero_floats(ring.rows, w.ring_rows * w.row_floats);  // lanes nobody writes
+  if (!w.flat && w.lanes > w.channels) zero_floats(ring.rows, w.ring_rows * w.row_floats);  // lanes nobody writes
   return ring;
 }
 void empty_ring(const Window& w, const Ring& ring) {
@@ -236,82 +263,111 @@ constexpr int kTile = 8;
 constexpr int kTile = 4;
 #endif
 
+// Source rows that the next output row will stage and this one's arithmetic can fetch meanwhile: pixel t of row r has
+// its channels at data + r * row_step + t * pixel_step. Only a hint: it may lie behind the tensor's end.
+struct Ahead {
+  const float* data;
+  int64_t rows, row_step, pixel_step;
+};
+
+inline void fetch_ahead(const Ahead& ahead, int64_t from, int64_t to, int64_t c0) {
+  for (int64_t r = 0; r < ahead.rows; ++r)
+    for (int64_t t = from; t < to; ++t)
+      __builtin_prefetch(ahead.data + r * ahead.row_step + t * ahead.pixel_step + c0, 0, 2);
+}
+
+// What output row oh + 1 of image n adds to row oh's window, when it lies in the image row by row.
+Ahead rows_ahead(const Window& w, const View& image, int64_t n, int64_t oh) {
+  const int64_t y = (oh + 1) * w.stride_h - w.top + (w.kh - 1) * w.dilation_h - (w.stride_h - 1);
+  const bool usable = w.spread_h == 1 && y >= 0 && y < w.image_h && (!w.flat || image.pitch == w.channels);
+  if (!usable) return {};
+  const int64_t row_step = w.image_w * image.pitch;
+  return {static_cast<const float*>(image.data) + (n * w.image_h + y) * row_step, min64(w.stride_h, w.image_h - y),
+          row_step, w.flat ? w.lanes : image.pitch};
+}
+
 struct OutputRow {
   const Window* window;
   const float* const* rows;  // [count] staged rows
   const int64_t* taps;       // [count]
   int64_t count;
-  const float* filter;  // [kh * kw][lanes]
+  const float* filter;  // a table
   float* out;
   int64_t out_step;
+  Ahead ahead;
 };
 
-// T outputs of one vector of lanes. KW taps a row (0: any); outputs lie S taps apart (0: unrelated), so that S > 0
-// loads each column once for all the taps that see it.
-template <int KW, int S, int T>
-void forward_tile(const OutputRow& row, int64_t p, int64_t c0) {
-  const Window& w = *row.window;
-  vf sum[T];
-#pragma GCC unroll 8
-  for (int t = 0; t < T; ++t) sum[t] = vf{};
-  for (int64_t r = 0; r < row.count; ++r) {
-    const float* x = row.rows[r] + p * w.pixel_step + c0;
-    const float* filter = row.filter + row.taps[r] * w.kw * w.lanes + c0;
-    if constexpr (S > 0) {
-      constexpr int kColumns = (T - 1) * S + KW;
-      vf column[kColumns];
+// Adds one staged row's taps to T outputs. S > 0: three taps at distance 16, outputs S taps apart; every column is
+// loaded once for all the taps that see it. S = 0: any taps at any distance.
+template <int S, int T>
+inline void add_taps(const Window& w, const float* x, const float* filter, vf* sum) {
+  if constexpr (S > 0) {
+    const vf weight[3] = {load(filter), load(filter + 16), load(filter + 32)};
 #pragma GCC unroll 32
-      for (int i = 0; i < kColumns; ++i) column[i] = load(x + i * w.tap_step);
-#pragma GCC unroll 8
-      for (int q = 0; q < KW; ++q) {
-        const vf weight = load(filter + q * w.lanes);
-#pragma GCC unroll 8
-        for (int t = 0; t < T; ++t) sum[t] = fma(weight, column[t * S + q], sum[t]);
-      }
-    } else {
-      const int64_t kw = KW > 0 ? KW : w.kw;
-      for (int64_t q = 0; q < kw; ++q) {
-        const vf weight = load(filter + q * w.lanes);
-#pragma GCC unroll 8
-        for (int t = 0; t < T; ++t) sum[t] = fma(weight, load(x + q * w.tap_step + t * w.pixel_step), sum[t]);
-      }
+    for (int i = 0; i < (T - 1) * S + 3; ++i) {
+      const vf column = load(x + i * 16);
+#pragma GCC unroll 3
+      for (int q = 0; q < 3; ++q)
+        if (i >= q && (i - q) % S == 0 && (i - q) / S < T) sum[(i - q) / S] = fma(weight[q], column, sum[(i - q) / S]);
     }
-  }
+  } else {
+    for (int64_t q = 0; q < w.kw; ++q, x += w.tap_step) {
+      const vf weight = load(filter + q * 16);
 #pragma GCC unroll 8
-  for (int t = 0; t < T; ++t) {
-    float* out = row.out + (p + t) * row.out_step + c0;
-    const int lanes = lanes_left(w, p + t, c0);
-    if (lanes == W) {
-      store(out, sum[t]);
-    } else {
-      store_lanes(out, sum[t], lanes);
+      for (int t = 0; t < T; ++t) sum[t] = fma(weight, load(x + t * w.pixel_step), sum[t]);
     }
   }
 }
 
-template <int KW, int S, int T>
+// T outputs, from p on, of one vector of lanes.
+template <int S, int T>
+void forward_tile(const OutputRow& row, int64_t p, int64_t c0) {
+  const Window& w = *row.window;
+  const int64_t offset = lane_offset(w, w.columns, c0) + p * w.pixel_step;
+  const float* filter = row.filter + table_offset(w, c0);
+  vf sum[T];
+#pragma GCC unroll 8
+  for (int t = 0; t < T; ++t) sum[t] = vf{};
+  for (int64_t r = 0; r < row.count; ++r)
+    add_taps<S, T>(w, row.rows[r] + offset, filter + row.taps[r] * w.kw * 16, sum);
+  float* out = row.out + p * row.out_step + c0;
+  const int last = lanes_left(w, p + T - 1, c0);
+  if (last == W) {
+#pragma GCC unroll 8
+    for (int t = 0; t < T; ++t) store(out + t * row.out_step, sum[t]);
+    return;
+  }
+#pragma GCC unroll 8
+  for (int t = 0; t < T; ++t) store_lanes(out + t * row.out_step, sum[t], lanes_left(w, p + t, c0));
+}
+
+template <int S, int T>
 void forward_rest(const OutputRow& row, int64_t p, int64_t end, int64_t c0) {
   if constexpr (T > 0) {
     if (end - p >= T) {
-      forward_tile<KW, S, T>(row, p, c0);
+      forward_tile<S, T>(row, p, c0);
       p += T;
     }
-    forward_rest<KW, S, T / 2>(row, p, end, c0);
+    forward_rest<S, T / 2>(row, p, end, c0);
   }
 }
 
 // Columns outside, lanes inside: a tile of columns is read whole while it is in the first cache.
-template <int KW, int S>
+template <int S>
 void forward_row(const OutputRow& row) {
   const Window& w = *row.window;
   const int64_t pixels = pixels_of_block(w, 0);
   for (int64_t p = 0; p < pixels; p += kTile) {
     for (int64_t c0 = 0; c0 < w.lanes && (w.flat || c0 < w.channels); c0 += W) {
       const int64_t end = min64(p + kTile, pixels_of_block(w, c0));
+      if (c0 % 16 == 0) {
+        fetch_ahead(row.ahead, p * w.stride_w, end * w.stride_w, c0);
+        for (int64_t t = p + kTile; t < end + kTile; ++t) __builtin_prefetch(row.out + t * row.out_step + c0, 1, 3);
+      }
       if (end - p == kTile) {
-        forward_tile<KW, S, kTile>(row, p, c0);
+        forward_tile<S, kTile>(row, p, c0);
       } else {
-        forward_rest<KW, S, kTile / 2>(row, p, end, c0);
+        forward_rest<S, kTile / 2>(row, p, end, c0);
       }
     }
   }
@@ -319,10 +375,10 @@ void forward_row(const OutputRow& row) {
 
 using RowFunction = void (*)(const OutputRow&);
 RowFunction row_function(const Window& w) {
-  if (w.kw == 3 && w.pixel_step == w.tap_step) return forward_row<3, 1>;
-  if (w.kw == 3 && w.pixel_step == 2 * w.tap_step) return forward_row<3, 2>;
-  if (w.kw == 3) return forward_row<3, 0>;
-  return forward_row<0, 0>;
+  const bool neighbours = w.kw == 3 && w.tap_step == 16;
+  if (neighbours && w.pixel_step == 16) return forward_row<1>;
+  if (neighbours && w.pixel_step == 32) return forward_row<2>;
+  return forward_row<0>;
 }
 
 // ---------------------------------------------------------------- forward and gradient by the input
@@ -335,7 +391,8 @@ struct DepthwiseParams {
   int64_t table_floats;
 };
 
-int64_t out_row_floats(const Window& w) { return round_up(w.out_w * w.column_floats, 16) + 16; }
+// A row of outputs: of y before it is folded, or of dy staged.
+int64_t out_row_floats(const Window& w) { return round_up(w.out_w * (w.flat ? w.channels : w.lanes), 16) + 16; }
 
 void correlate_prepare(KernelCall* call, const Window& window, int64_t fold) {
   DepthwiseParams* params = params_of<DepthwiseParams>(call);
@@ -351,13 +408,13 @@ void correlate_prepare(KernelCall* call, const Window& window, int64_t fold) {
   call->variant = w.flat ? "depthwiseFlat" : "depthwise";
 }
 
-// The filter [kh*kw, channels] repeated over the lanes; turned round for the gradient by the input.
+// The filter [kh*kw, channels] as a table; turned round for the gradient by the input.
 void spread_filter(const Window& w, const View& filter, bool turned, float* table) {
   const int64_t taps = w.kh * w.kw;
   for (int64_t tap = 0; tap < taps; ++tap) {
     const float* src = static_cast<const float*>(filter.data) + (turned ? taps - 1 - tap : tap) * filter.pitch;
     for (int64_t lane = 0; lane < w.lanes; ++lane)
-      table[tap * w.lanes + lane] = w.flat || lane < w.channels ? src[lane % w.channels] : 0;
+      table[table_offset(w, lane) + tap * 16] = w.flat || lane < w.channels ? src[lane % w.channels] : 0;
   }
 }
 
@@ -370,14 +427,14 @@ void correlate_image_rows(const KernelCall* call, const DepthwiseParams& params,
   const int64_t n = band / params.bands, begin = band % params.bands * params.band_rows;
   empty_ring(w, ring);
   for (int64_t oh = begin; oh < min64(w.out_h, begin + params.band_rows); ++oh) {
-    OutputRow row = {&w, ring.found, ring.taps, 0, filter, out_row, w.lanes};
+    OutputRow row = {&w, ring.found, ring.taps, 0, filter, out_row, w.lanes, rows_ahead(w, call->in[0], n, oh)};
     row.count = find_rows(w, prologue, call->in[0], n, oh, ring);
     float* dst = static_cast<float*>(y.data) + (n * w.out_h + oh) * w.out_w * y.pitch;
     if (direct) row.out = dst, row.out_step = w.flat ? w.lanes : y.pitch;
     function(row);
     if (direct) continue;
     for (int64_t i = 0; i < w.out_w; ++i, dst += y.pitch) {
-      const float* src = out_row + i * w.column_floats;
+      const float* src = out_row + i * (w.flat ? w.channels : w.lanes);
       for (int64_t c = 0; c < y.cols; ++c, src += params.fold) {
         float sum = src[0];
         for (int64_t f = 1; f < params.fold; ++f) sum += src[f];
@@ -410,42 +467,69 @@ struct FilterGradParams {
   int64_t slot_floats, sum_floats, dy_floats, table_floats;
 };
 
-// sums[tap][lanes] += sum over the row's outputs of dy * x, for R staged rows and KW taps beginning at tap q.
-template <int R, int KW>
-void grad_row(const Window& w, const float* const* rows, const int64_t* taps, int64_t q, const float* dy, float* sums) {
-  const float* x[R];
+// sums (a table) += sum over the row's outputs of dy * x, for R staged rows and KW taps beginning at tap q. S as in
+// add_taps.
+template <int S, int R, int KW>
+void grad_row(const Window& w, const float* const* rows, const int64_t* taps, int64_t q, const float* dy,
+              const Ahead& x_ahead, const Ahead& dy_ahead, float* sums) {
+  const int64_t pixel_step = S > 0 ? S * 16 : w.pixel_step, tap_step = S > 0 ? 16 : w.tap_step;
+  const int64_t dy_step = S > 0 ? 16 : w.flat ? w.lanes : 16;
   for (int64_t c0 = 0; c0 < w.lanes && (w.flat || c0 < w.channels); c0 += W) {
+    const float* x[R];
     vf sum[R][KW];
 #pragma GCC unroll 3
     for (int r = 0; r < R; ++r) {
-      x[r] = rows[r] + q * w.tap_step + c0;
+      x[r] = rows[r] + lane_offset(w, w.columns, c0) + q * tap_step;
 #pragma GCC unroll 3
       for (int t = 0; t < KW; ++t) sum[r][t] = vf{};
     }
+    const float* d = dy + lane_offset(w, w.out_w, c0);
     const int64_t pixels = pixels_of_block(w, c0);
-    for (int64_t p = 0; p < pixels; ++p) {
-      const vf d = load(dy + p * w.lanes + c0);
+    for (int64_t p = 0; p < pixels; ++p, d += dy_step) {
+      if (p % 8 == 0 && c0 % 16 == 0) {
+        fetch_ahead(x_ahead, p * w.stride_w, min64(pixels, p + 8) * w.stride_w, c0);
+        fetch_ahead(dy_ahead, p, min64(pixels, p + 8), c0);
+      }
+      const vf gradient = load(d);
 #pragma GCC unroll 3
-      for (int r = 0; r < R; ++r)
+      for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 3
-        for (int t = 0; t < KW; ++t) sum[r][t] = fma(d, load(x[r] + p * w.pixel_step + t * w.tap_step), sum[r][t]);
+        for (int t = 0; t < KW; ++t) sum[r][t] = fma(gradient, load(x[r] + t * tap_step), sum[r][t]);
+        x[r] += pixel_step;
+      }
     }
 #pragma GCC unroll 3
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 3
       for (int t = 0; t < KW; ++t) {
-        float* total = sums + (taps[r] * w.kw + q + t) * w.lanes + c0;
+        float* total = sums + table_offset(w, c0) + (taps[r] * w.kw + q + t) * 16;
         store(total, load(total) + sum[r][t]);
       }
   }
 }
 
-template <int KW>
-void grad_rows(const Window& w, const Ring& ring, int64_t count, int64_t q, const float* dy, float* sums) {
-  int64_t r = 0;
-  for (; count - r >= 3; r += 3) grad_row<3, KW>(w, ring.found + r, ring.taps + r, q, dy, sums);
-  if (count - r == 2) grad_row<2, KW>(w, ring.found + r, ring.taps + r, q, dy, sums);
-  if (count - r == 1) grad_row<1, KW>(w, ring.found + r, ring.taps + r, q, dy, sums);
+// The staged rows in threes; only the first pass over the row fetches ahead.
+template <int S, int KW>
+void grad_rows(const Window& w, const Ring& ring, int64_t count, int64_t q, const float* dy, Ahead* x_ahead,
+               Ahead* dy_ahead, float* sums) {
+  for (int64_t r = 0; r < count; r += 3) {
+    const float* const* rows = ring.found + r;
+    const int64_t* taps = ring.taps + r;
+    if (count - r >= 3) grad_row<S, 3, KW>(w, rows, taps, q, dy, *x_ahead, *dy_ahead, sums);
+    if (count - r == 2) grad_row<S, 2, KW>(w, rows, taps, q, dy, *x_ahead, *dy_ahead, sums);
+    if (count - r == 1) grad_row<S, 1, KW>(w, rows, taps, q, dy, *x_ahead, *dy_ahead, sums);
+    x_ahead->rows = dy_ahead->rows = 0;
+  }
+}
+
+void add_row_gradient(const Window& w, const Ring& ring, int64_t count, const float* dy, Ahead x_ahead, Ahead dy_ahead,
+                      float* sums) {
+  const bool neighbours = w.kw == 3 && w.tap_step == 16;
+  if (neighbours && w.pixel_step == 16) return grad_rows<1, 3>(w, ring, count, 0, dy, &x_ahead, &dy_ahead, sums);
+  if (neighbours && w.pixel_step == 32) return grad_rows<2, 3>(w, ring, count, 0, dy, &x_ahead, &dy_ahead, sums);
+  int64_t q = 0;
+  for (; w.kw - q >= 3; q += 3) grad_rows<0, 3>(w, ring, count, q, dy, &x_ahead, &dy_ahead, sums);
+  for (; q < w.kw; ++q) grad_rows<0, 1>(w, ring, count, q, dy, &x_ahead, &dy_ahead, sums);
 }
 
 void grad_chunk(const KernelCall* call, const FilterGradParams& params, const Prologue& prologue, int64_t chunk,
@@ -457,6 +541,8 @@ void grad_chunk(const KernelCall* call, const FilterGradParams& params, const Pr
   const Ring ring = make_ring(w, dy_row + params.dy_floats);
   zero_floats(sums, params.sum_floats);
   zero_floats(dy_row, params.dy_floats);
+  Window dy_window = w;  // dy has its channels already
+  dy_window.multiplier = 1;
   const int64_t end = min64(w.batch * w.out_h, (chunk + 1) * params.chunk_rows);
   int64_t image = -1;
   for (int64_t row = chunk * params.chunk_rows; row < end; ++row) {
@@ -465,14 +551,10 @@ void grad_chunk(const KernelCall* call, const FilterGradParams& params, const Pr
     image = n;
     const int64_t count = find_rows(w, prologue, call->in[0], n, oh, ring);
     const float* src = static_cast<const float*>(dy.data) + row * w.out_w * dy.pitch;
-    if (w.column_floats == w.channels && dy.pitch == w.channels) {
-      copy_floats(dy_row, src, w.out_w * w.channels);
-    } else {
-      for (int64_t i = 0; i < w.out_w; ++i) copy_floats(dy_row + i * w.column_floats, src + i * dy.pitch, w.channels);
-    }
-    int64_t q = 0;
-    for (; w.kw - q >= 3; q += 3) grad_rows<3>(w, ring, count, q, dy_row, sums);
-    for (; q < w.kw; ++q) grad_rows<1>(w, ring, count, q, dy_row, sums);
+    copy_columns(dy_window, dy_row, w.out_w, 1, src, dy.pitch, w.out_w);
+    const bool dense = !w.flat || dy.pitch == w.channels;
+    const Ahead dy_ahead = {src + w.out_w * dy.pitch, dense ? 1 : 0, 0, w.flat ? w.lanes : dy.pitch};
+    add_row_gradient(w, ring, count, dy_row, rows_ahead(w, call->in[0], n, oh), dy_ahead, sums);
   }
 }
 
@@ -513,9 +595,10 @@ void grad_filter_run(const KernelCall* call) {
   const View& dw = call->out[0];
   for (int64_t tap = 0; tap < w.kh * w.kw; ++tap) {
     for (int64_t c = 0; c < w.channels; ++c) {
-      const float* total = memory + tap * w.lanes;
-      float sum = total[c];
-      for (int64_t lane = c + w.channels; w.flat && lane < w.lanes; lane += w.channels) sum += total[lane];
+      const float* total = memory + tap * 16;
+      float sum = total[table_offset(w, c)];
+      for (int64_t lane = c + w.channels; w.flat && lane < w.lanes; lane += w.channels)
+        sum += total[table_offset(w, lane)];
       static_cast<float*>(dw.data)[tap * dw.pitch + c] = sum;
     }
   }
