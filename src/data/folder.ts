@@ -104,6 +104,17 @@ function decoder(sharp: Awaited<ReturnType<typeof loadSharp>>, options: FolderOp
   };
 }
 
+/** One image file as [height, width, channels] bytes, stretched to that size; for `predict`. */
+export async function decodeImage(
+  path: string,
+  shape: readonly [number, number, number],
+): Promise<Pick<ImageDataset, 'images' | 'height' | 'width' | 'channels'>> {
+  const [height, width, channels] = shape;
+  if (channels !== 1 && channels !== 3) throw new ArgumentError(`[image] expected 1 or 3 channels, got ${channels}`);
+  const { pixels } = await decoder(await loadSharp(), { size: [height, width], channels })(path);
+  return { images: pixels, height, width, channels };
+}
+
 /** Decodes all items into one array, a few at a time; the first sets the size. */
 async function decodeAll(
   name: string,

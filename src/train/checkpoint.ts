@@ -29,7 +29,7 @@ export async function saveCheckpoint(path: string, trainer: Trainer, state: RunS
 
 /** Reads and checks a checkpoint; tensors other than F32, I32 and U8 are refused. */
 export async function loadCheckpoint(path: string): Promise<{ state: RunState; tensors: SavedTensors }> {
-  const { tensors, metadata } = await loadSafetensors(path);
+  const { tensors, metadata } = await loadSafetensors(path, { requireChecksum: true });
   const text = metadata.gramian;
   if (text === undefined) throw new CheckpointError(`[checkpoint] ${path} is not a checkpoint of a training run`);
   if (Number(metadata.format) !== FORMAT) {

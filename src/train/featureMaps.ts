@@ -26,7 +26,11 @@ export interface FeatureMaps {
 }
 
 /** Nearest-neighbour resize of one image to the network's input, normalised as in training. */
-export function networkInput(data: ImageDataset, index: number, spec: NetworkSpec): Float32Array {
+export function networkInput(
+  data: Pick<ImageDataset, 'images' | 'height' | 'width' | 'channels'>,
+  index: number,
+  spec: NetworkSpec,
+): Float32Array {
   const [height, width, channels] = spec.input;
   const size = data.height * data.width * data.channels;
   const image = data.images.subarray(index * size, (index + 1) * size);
