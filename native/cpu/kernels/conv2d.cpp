@@ -105,29 +105,37 @@ struct PhaseRows {
 
 // ---------------------------------------------------------------- choice
 
-enum class Way : int32_t { depthwise, pointwise, general };
-
-Way way_of(const ConvShape& s, const View& x, const View& y) {
-  if (s.c == 1 && s.groups > 1) return Way::depthwise;
-  if (s.c == 1 && s.o == 1) return Way::depthwise;
+ConvWay way_of(const ConvShape& s, const View& x, const View& y) {
+  if (s.c == 1 && s.groups > 1) return ConvWay::depthwise;
+  if (s.c == 1 && s.o == 1) return ConvWay::depthwise;
   const bool same = x.shape[1] == y.shape[1] && x.shape[2] == y.shape[2];
   if (s.kh == 1 && s.kw == 1 && s.stride_h == 1 && s.stride_w == 1 && same && s.top == 0 && s.left == 0 &&
       s.groups == 1)
-    return Way::pointwise;
-  return Way::general;
+    return ConvWay::pointwise;
+  return ConvWay::general;
 }
 
-const char* variant_of(Way way, const ConvShape& s) {
-  if (way == Way::pointwise) return "pointwise";
+const char* variant_of(ConvWay way, const ConvShape& s) {
+  if (way == ConvWay::pointwise) return "pointwise";
   if (s.groups > 1) return "grouped";
   return s.kh * s.kw == 1 ? "gathered" : "window";
 }
 
-struct ConvParams {
-  ConvShape shape;
-  Way way;
+struct ProductParams {
+  ConvParams conv;
   GemmPlan plan;
 };
+
+// Fills the head of the params; true when the call is depthwise.cpp's.
+bool choose(KernelCall* call, const View& x, const View& filter, const View& y) {
+  ConvParams* conv = params_of<ConvParams>(call);
+  conv->shape = conv_shape(call, x, filter, y);
+  conv->way = way_of(conv->shape, x, y);
+  if (conv->way != ConvWay::depthwise) call->variant = variant_of(conv->way, conv->shape);
+  return conv->way == ConvWay::depthwise;
+}
+
+bool is_depthwise(const KernelCall* call) { return params_of<ConvParams>(call)->way == ConvWay::depthwise; }
 
 ImageRows window_rows(const ConvShape& s, const View& x) {
   return {static_cast<const float*>(x.data),
@@ -151,25 +159,22 @@ ImageRows window_rows(const ConvShape& s, const View& x) {
 // ---------------------------------------------------------------- conv2d
 
 void forward_prepare(KernelCall* call) {
-  const ConvShape s = conv_shape(call, call->in[0], call->in[1], call->out[0]);
-  const Way way = way_of(s, call->in[0], call->out[0]);
-  if (way == Way::depthwise) return kDepthwiseKernels.kernels[0].prepare(call);
-  ConvParams* params = params_of<ConvParams>(call);
-  params->shape = s, params->way = way;
+  const View &x = call->in[0], &filter = call->in[1], &y = call->out[0];
+  if (choose(call, x, filter, y)) return kDepthwiseKernels.kernels[0].prepare(call);
+  ProductParams* params = params_of<ProductParams>(call);
+  const ConvShape& s = params->conv.shape;
   params->plan = plan_gemm(s.groups, s.batch * s.oh * s.ow, s.o, s.kh * s.kw * s.c, false);
   call->workspace_bytes = params->plan.workspace_bytes;
-  call->variant = variant_of(way, s);
 }
 
 void forward_run(const KernelCall* call) {
+  if (is_depthwise(call)) return kDepthwiseKernels.kernels[0].run(call);
   const View &x = call->in[0], &filter = call->in[1], &y = call->out[0];
-  // Asked again rather than stored: a depthwise call's params belong to depthwise.cpp.
-  const ConvShape s = conv_shape(call, x, filter, y);
-  if (way_of(s, x, y) == Way::depthwise) return kDepthwiseKernels.kernels[0].run(call);
-  const ConvParams* params = params_of<ConvParams>(call);
+  const ProductParams* params = params_of<ProductParams>(call);
+  const ConvShape& s = params->conv.shape;
   const Matrix b{static_cast<float*>(filter.data), filter.pitch, s.o};
   const Matrix c{static_cast<float*>(y.data), y.pitch, s.o};
-  if (params->way == Way::pointwise) {
+  if (params->conv.way == ConvWay::pointwise) {
     run_gemm<false>(params->plan, call->workspace, call->parallel, matrix_of(x), b, c);
   } else {
     run_gemm<false>(params->plan, call->workspace, call->parallel, window_rows(s, x), b, c);
@@ -179,24 +184,22 @@ void forward_run(const KernelCall* call) {
 // ---------------------------------------------------------------- gradient by the filter
 
 void grad_filter_prepare(KernelCall* call) {
-  const ConvShape s = conv_shape(call, call->in[0], call->out[0], call->in[1]);
-  const Way way = way_of(s, call->in[0], call->in[1]);
-  if (way == Way::depthwise) return kDepthwiseKernels.kernels[2].prepare(call);
-  ConvParams* params = params_of<ConvParams>(call);
-  params->shape = s, params->way = way;
+  const View &x = call->in[0], &dy = call->in[1], &dw = call->out[0];
+  if (choose(call, x, dw, dy)) return kDepthwiseKernels.kernels[2].prepare(call);
+  ProductParams* params = params_of<ProductParams>(call);
+  const ConvShape& s = params->conv.shape;
   params->plan = plan_gemm(s.groups, s.kh * s.kw * s.c, s.o, s.batch * s.oh * s.ow, true);
   call->workspace_bytes = params->plan.workspace_bytes;
-  call->variant = variant_of(way, s);
 }
 
 void grad_filter_run(const KernelCall* call) {
+  if (is_depthwise(call)) return kDepthwiseKernels.kernels[2].run(call);
   const View &x = call->in[0], &dy = call->in[1], &dw = call->out[0];
-  const ConvShape s = conv_shape(call, x, dw, dy);
-  if (way_of(s, x, dy) == Way::depthwise) return kDepthwiseKernels.kernels[2].run(call);
-  const ConvParams* params = params_of<ConvParams>(call);
+  const ProductParams* params = params_of<ProductParams>(call);
+  const ConvShape& s = params->conv.shape;
   const Matrix b{static_cast<float*>(dy.data), dy.pitch, s.o};
   const Matrix c{static_cast<float*>(dw.data), dw.pitch, s.o};
-  if (params->way == Way::pointwise) {
+  if (params->conv.way == ConvWay::pointwise) {
     run_gemm<true>(params->plan, call->workspace, call->parallel, matrix_of(x), b, c);
   } else {
     run_gemm<true>(params->plan, call->workspace, call->parallel, window_rows(s, x), b, c);
@@ -240,13 +243,11 @@ PhaseTaps phase_taps_w(const ConvShape& s, int64_t phase) {
 }
 
 void grad_input_prepare(KernelCall* call) {
-  const ConvShape s = conv_shape(call, call->out[0], call->in[1], call->in[0]);
-  const Way way = way_of(s, call->out[0], call->in[0]);
-  if (way == Way::depthwise) return kDepthwiseKernels.kernels[1].prepare(call);
-  ConvParams* params = params_of<ConvParams>(call);
-  params->shape = s, params->way = way;
-  call->variant = variant_of(way, s);
-  if (way == Way::pointwise) {
+  const View &dy = call->in[0], &filter = call->in[1], &dx = call->out[0];
+  if (choose(call, dx, filter, dy)) return kDepthwiseKernels.kernels[1].prepare(call);
+  ProductParams* params = params_of<ProductParams>(call);
+  const ConvShape& s = params->conv.shape;
+  if (params->conv.way == ConvWay::pointwise) {
     params->plan = plan_gemm(1, s.batch * s.h * s.w, s.c, s.o, false);
     call->workspace_bytes = params->plan.workspace_bytes;
     return;
@@ -309,11 +310,11 @@ void run_phase(const KernelCall* call, const ConvShape& s, int64_t a, int64_t b)
 }
 
 void grad_input_run(const KernelCall* call) {
+  if (is_depthwise(call)) return kDepthwiseKernels.kernels[1].run(call);
   const View &dy = call->in[0], &filter = call->in[1], &dx = call->out[0];
-  const ConvShape s = conv_shape(call, dx, filter, dy);
-  if (way_of(s, dx, dy) == Way::depthwise) return kDepthwiseKernels.kernels[1].run(call);
-  const ConvParams* params = params_of<ConvParams>(call);
-  if (params->way == Way::pointwise) {
+  const ProductParams* params = params_of<ProductParams>(call);
+  const ConvShape& s = params->conv.shape;
+  if (params->conv.way == ConvWay::pointwise) {
     const TransposedMatrix b{static_cast<const float*>(filter.data), filter.pitch, 0};
     run_gemm<false>(params->plan, call->workspace, call->parallel, matrix_of(dy), b, matrix_of(dx));
     return;

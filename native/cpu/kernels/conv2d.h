@@ -7,6 +7,7 @@
 namespace gramian::cpu::GRAMIAN_ISA {
 
 // In this order: forward, gradient by the input, gradient by the filter; each takes the call of its conv2d op.
+// conv2d.cpp has filled in the ConvParams.
 extern const KernelList kDepthwiseKernels;
 
 namespace {
@@ -17,7 +18,7 @@ struct ConvShape {
   int64_t stride_h, stride_w, top, left, dilation_h, dilation_w;
 };
 
-[[maybe_unused]] ConvShape conv_shape(const KernelCall* call, const View& x, const View& filter, const View& y) {
+[[maybe_unused]] inline ConvShape conv_shape(const KernelCall* call, const View& x, const View& filter, const View& y) {
   ConvShape s;
   s.groups = (int64_t)attr(call, "groups", 1);
   s.batch = x.shape[0], s.h = x.shape[1], s.w = x.shape[2], s.c = x.shape[3] / s.groups;
@@ -28,6 +29,14 @@ struct ConvShape {
   s.dilation_h = (int64_t)attr(call, "dilationH", 1), s.dilation_w = (int64_t)attr(call, "dilationW", 1);
   return s;
 }
+
+enum class ConvWay : int32_t { depthwise, pointwise, general };
+
+// What every convolution's params begin with, so that conv2d.cpp knows whose call it is.
+struct ConvParams {
+  ConvShape shape;
+  ConvWay way;
+};
 
 }  // namespace
 }  // namespace gramian::cpu::GRAMIAN_ISA

@@ -1,259 +1,11 @@
 // Depthwise convolution: forward, gradient by the input, gradient by the filter. Called by conv2d.cpp alone (the
-// names in the list are for plan.describe(); no graph has them).
-// Every image row is first staged into a ring of padded rows (zero border, pitch dropped, the fused batchNorm and
-// activation applied once), so the inner loops have no borders. The gradient by the input is the same correlation on
-// dy, its pixels spread by the stride, with the filter turned round.
-// The rule easy to break: the layout (Window::lanes) and the chunks are functions of the shape with a vector of 16 in
-// mind, whatever W is, so that every ISA adds in the same order.
-#include "cpu/kernels/conv2d.h"
-#include "cpu/kernels/gemm.h"
+// names in the list are for plan.describe(); no graph has them). Rows come staged from staged_rows.h.
+// The gradient by the input is the same correlation on dy, its pixels spread by the stride, with the filter turned.
+// The rule easy to break: chunks and the order of every sum are functions of the shape, never of W or of the threads.
+#include "cpu/kernels/staged_rows.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
-
-// ---------------------------------------------------------------- the window
-
-// One correlation. A staged row holds `columns` columns in one of two layouts:
-//   blocked: [channels rounded up / 16][columns][16], so a block's columns are neighbours at constant distances;
-//   flat (few channels, stride 1): [columns][channels]. Vectors cross columns, and `lanes` is the least common
-//   multiple of channels and 16: every `lanes` floats the channels come round again.
-// Per-lane tables (filter, its gradient) are [lanes / 16][taps][16] in both.
-struct Window {
-  int64_t batch, image_h, image_w;  // the source as it lies
-  int64_t spread_h, spread_w;       // its pixels are taken to lie this far apart, with zeros between
-  int64_t out_h, out_w, kh, kw, stride_h, stride_w, top, left, dilation_h, dilation_w;
-  int64_t channels, multiplier;  // channels after staging; source channels = channels / multiplier
-  bool flat;
-  int64_t lanes;
-  int64_t pixel_step, tap_step;  // in a staged row: between the vectors of two outputs, of two taps
-  int64_t columns, row_floats, ring_rows;
-};
-
-int64_t least_common_multiple_16(int64_t n) {
-  int64_t common = 16;
-  while (n % common != 0) common /= 2;
-  return n * 16 / common;
-}
-
-// Fills the derived half of the window.
-void lay_out(Window* w) {
-  const int64_t rounded = round_up(w->channels, 16);
-  w->flat = w->stride_w == 1 && w->channels <= 40 && w->channels * 5 < rounded * 4;
-  w->lanes = w->flat ? least_common_multiple_16(w->channels) : rounded;
-  w->pixel_step = w->flat ? w->lanes : w->stride_w * 16;
-  w->tap_step = w->dilation_w * (w->flat ? w->channels : 16);
-  w->columns = (w->out_w - 1) * w->stride_w + (w->kw - 1) * w->dilation_w + 1;
-  w->row_floats = round_up(w->columns * (w->flat ? w->channels : rounded), 16) + 16;
-  w->ring_rows = (w->kh - 1) * w->dilation_h + 1;
-}
-
-// Where lane c0 of column 0 lies in a row of `columns` columns, staged or to be.
-int64_t lane_offset(const Window& w, int64_t columns, int64_t c0) {
-  return w.flat ? c0 : c0 / 16 * columns * 16 + c0 % 16;
-}
-// Where lane c0 of tap 0 lies in a table.
-int64_t table_offset(const Window& w, int64_t c0) { return c0 / 16 * w.kh * w.kw * 16 + c0 % 16; }
-
-Window forward_window(const ConvShape& s) {
-  Window w = {};
-  w.batch = s.batch, w.image_h = s.h, w.image_w = s.w, w.out_h = s.oh, w.out_w = s.ow;
-  w.spread_h = w.spread_w = 1;
-  w.kh = s.kh, w.kw = s.kw, w.stride_h = s.stride_h, w.stride_w = s.stride_w, w.top = s.top, w.left = s.left;
-  w.dilation_h = s.dilation_h, w.dilation_w = s.dilation_w;
-  w.channels = s.groups * s.o, w.multiplier = s.o;
-  lay_out(&w);
-  return w;
-}
-
-// dx as a correlation of dy, whose pixels lie `stride` apart, with the turned filter.
-Window input_gradient_window(const ConvShape& s) {
-  Window w = {};
-  w.batch = s.batch, w.image_h = s.oh, w.image_w = s.ow, w.out_h = s.h, w.out_w = s.w;
-  w.spread_h = s.stride_h, w.spread_w = s.stride_w;
-  w.kh = s.kh, w.kw = s.kw, w.stride_h = w.stride_w = 1;
-  w.top = s.dilation_h * (s.kh - 1) - s.top, w.left = s.dilation_w * (s.kw - 1) - s.left;
-  w.dilation_h = s.dilation_h, w.dilation_w = s.dilation_w;
-  w.channels = s.groups * s.o, w.multiplier = 1;
-  lay_out(&w);
-  return w;
-}
-
-// Outputs of one row whose vector of lanes [c0, c0 + W) holds anything.
-int64_t pixels_of_block(const Window& w, int64_t c0) {
-  return w.flat ? ceil_div(max64(0, w.out_w * w.channels - c0), w.lanes) : w.out_w;
-}
-
-// Lanes worth storing of that vector for output p.
-int lanes_left(const Window& w, int64_t p, int64_t c0) {
-  return (int)min64(W, w.flat ? w.out_w * w.channels - p * w.lanes - c0 : w.channels - c0);
-}
-
-// ---------------------------------------------------------------- the fused batchNorm and activation
-
-enum class Act : int32_t { none, relu, leakyRelu, elu, tanh, sigmoid };
-
-struct Prologue {
-  bool present;
-  Act act;
-  float alpha;
-  const float *mean, *scale, *beta;  // tables of `lanes`
-};
-
-Act act_of(const char* name) {
-  if (strcmp(name, "relu") == 0) return Act::relu;
-  if (strcmp(name, "leakyRelu") == 0) return Act::leakyRelu;
-  if (strcmp(name, "elu") == 0) return Act::elu;
-  if (strcmp(name, "tanh") == 0) return Act::tanh;
-  if (strcmp(name, "sigmoid") == 0) return Act::sigmoid;
-  return Act::none;
-}
-
-// Reads inputs 2..5 (mean, variance, gamma, beta) into three tables at `tables`, when the call is a fused one.
-Prologue make_prologue(const KernelCall* call, const Window& w, float* tables) {
-  Prologue p = {};
-  p.present = call->in_count == 6;
-  if (!p.present) return p;
-  p.act = act_of(attr_string(call, "bnActivation", "none"));
-  p.alpha = (float)attr(call, "bnAlpha");
-  const float eps = (float)attr(call, "bnEps");
-  const float* in[4];
-  for (int i = 0; i < 4; ++i) in[i] = static_cast<const float*>(call->in[2 + i].data);
-  for (int64_t lane = 0; lane < w.lanes; ++lane) {
-    const int64_t channel = lane % w.channels / w.multiplier;
-    const bool used = w.flat || lane < w.channels;
-    tables[lane] = used ? in[0][channel] : 0;
-    tables[w.lanes + lane] = used ? in[2][channel] / __builtin_sqrtf(in[1][channel] + eps) : 0;
-    tables[2 * w.lanes + lane] = used ? in[3][channel] : 0;
-  }
-  p.mean = tables, p.scale = tables + w.lanes, p.beta = tables + 2 * w.lanes;
-  return p;
-}
-
-// Flat: the tables come round every `lanes` floats. Blocked: each of the blocks has its 16 lanes of them.
-template <class Activation>
-void normalize_run(const Prologue& p, const Window& w, float* row, int64_t columns, const Activation& activation) {
-  const int64_t runs = w.flat ? w.lanes : 16, step = w.flat ? w.lanes : 16;
-  const int64_t count = columns * (w.flat ? w.channels : 16);
-  for (int64_t block = 0; block < w.lanes; block += runs, row += w.columns * 16) {
-    for (int64_t lane = 0; lane < runs; lane += W) {
-      const vf mean = load(p.mean + block + lane), scale = load(p.scale + block + lane);
-      const vf beta = load(p.beta + block + lane);
-      for (int64_t i = lane; i < count; i += step) store(row + i, activation(fma(load(row + i) - mean, scale, beta)));
-    }
-  }
-}
-
-// In place on `columns` staged columns from `row` on; flat, it may touch up to W - 1 floats more.
-void normalize(const Prologue& p, const Window& w, float* row, int64_t columns) {
-  const vf alpha = set1(p.alpha);
-  switch (p.act) {
-    case Act::none:
-      return normalize_run(p, w, row, columns, [](vf x) { return x; });
-    case Act::relu:
-      return normalize_run(p, w, row, columns, [](vf x) { return vmax(x, vf{}); });
-    case Act::leakyRelu:
-      return normalize_run(p, w, row, columns, [=](vf x) { return select(x > 0.0f, x, alpha * x); });
-    case Act::elu:
-      return normalize_run(p, w, row, columns, [=](vf x) { return select(x > 0.0f, x, alpha * vexpm1(x)); });
-    case Act::tanh:
-      return normalize_run(p, w, row, columns, [](vf x) { return vtanh(x); });
-    case Act::sigmoid:
-      return normalize_run(p, w, row, columns, [](vf x) { return vsigmoid(x); });
-  }
-}
-
-// ---------------------------------------------------------------- staging
-
-// `count` pixels (`pitch` apart at src) as columns `step` apart of a row of `columns` columns, at `dst`.
-void copy_columns(const Window& w, float* dst, int64_t columns, int64_t step, const float* src, int64_t pitch,
-                  int64_t count) {
-  if (w.multiplier == 1 && w.flat && step == 1 && pitch == w.channels) return copy_floats(dst, src, count * pitch);
-  const int64_t column = step * (w.flat ? w.channels : 16), block = columns * 16;
-  for (int64_t i = 0; i < count; ++i, dst += column, src += pitch) {
-    if (w.multiplier > 1) {
-      for (int64_t c = 0; c < w.channels; ++c) dst[lane_offset(w, columns, c)] = src[c / w.multiplier];
-    } else if (w.flat) {
-      copy_floats(dst, src, w.channels);
-    } else {
-      float* out = dst;
-      int64_t c = 0;
-      for (; c + 16 <= w.channels; c += 16, out += block)
-        for (int v = 0; v < 16; v += W) store(out + v, load(src + c + v));
-      if (c < w.channels) copy_floats(out, src + c, w.channels - c);
-    }
-  }
-}
-
-// Zeros in columns [first, last) of a staged row; flat, up to the very end of the row when last is its end.
-void zero_columns(const Window& w, float* row, int64_t first, int64_t last) {
-  if (w.flat) {
-    const int64_t end = last == w.columns ? w.row_floats : last * w.channels;
-    return zero_floats(row + first * w.channels, end - first * w.channels);
-  }
-  for (int64_t block = 0; block < w.lanes; block += 16, row += w.columns * 16)
-    zero_floats(row + first * 16, (last - first) * 16);
-}
-
-// Row `y` of image n (counted with the spread) with its zero border, normalised; rows of zeros are never asked for.
-void stage_row(const Window& w, const Prologue& prologue, const View& image, int64_t n, int64_t y, float* dst) {
-  const int64_t span = (w.image_w - 1) * w.spread_w + 1;
-  const int64_t first = max64(0, -w.left), last = min64(span, w.columns - w.left);
-  if (last <= first) return zero_columns(w, dst, 0, w.columns);
-  const float* src = static_cast<const float*>(image.data) + (n * w.image_h + y / w.spread_h) * w.image_w * image.pitch;
-  const int64_t unit = w.flat ? w.channels : 16;
-  if (w.spread_w == 1) {
-    copy_columns(w, dst + (first + w.left) * unit, w.columns, 1, src + first * image.pitch, image.pitch, last - first);
-  } else {
-    zero_columns(w, dst, first + w.left, last + w.left);
-    const int64_t pixel = ceil_div(first, w.spread_w), end = ceil_div(last, w.spread_w);
-    copy_columns(w, dst + (pixel * w.spread_w + w.left) * unit, w.columns, w.spread_w, src + pixel * image.pitch,
-                 image.pitch, end - pixel);
-  }
-  if (prologue.present) normalize(prologue, w, dst + (first + w.left) * unit, last - first);
-  zero_columns(w, dst, 0, first + w.left);
-  zero_columns(w, dst, last + w.left, w.columns);
-}
-
-// The last rows staged, and where the taps of one output row find theirs.
-struct Ring {
-  float* rows;          // [ring_rows][row_floats]
-  int64_t* held;        // [ring_rows] the image row in each place, -1 for none
-  const float** found;  // [kh]
-  int64_t* taps;        // [kh] which p each found row belongs to
-};
-
-int64_t ring_floats(const Window& w) { return w.ring_rows * w.row_floats + round_up(2 * w.ring_rows + 4 * w.kh, 16); }
-
-Ring make_ring(const Window& w, float* memory) {
-  Ring ring;
-  ring.rows = memory;
-  ring.held = reinterpret_cast<int64_t*>(memory + w.ring_rows * w.row_floats);
-  ring.found = reinterpret_cast<const float**>(ring.held + w.ring_rows);
-  ring.taps = reinterpret_cast<int64_t*>(ring.found + w.kh);
-  if (!w.flat && w.lanes > w.channels) zero_floats(ring.rows, w.ring_rows * w.row_floats);  // lanes nobody writes
-  return ring;
-}
-void empty_ring(const Window& w, const Ring& ring) {
-  for (int64_t i = 0; i < w.ring_rows; ++i) ring.held[i] = -1;
-}
-
-// Stages what output row `oh` of image n needs; returns how many of its window's rows lie in the image.
-int64_t find_rows(const Window& w, const Prologue& prologue, const View& image, int64_t n, int64_t oh,
-                  const Ring& ring) {
-  const int64_t span = (w.image_h - 1) * w.spread_h + 1;
-  int64_t count = 0;
-  for (int64_t p = 0; p < w.kh; ++p) {
-    const int64_t y = oh * w.stride_h - w.top + p * w.dilation_h;
-    if (y < 0 || y >= span || y % w.spread_h != 0) continue;
-    const int64_t place = y % w.ring_rows;
-    float* row = ring.rows + place * w.row_floats;
-    if (ring.held[place] != y) stage_row(w, prologue, image, n, y, row);
-    ring.held[place] = y;
-    ring.found[count] = row;
-    ring.taps[count++] = p;
-  }
-  return count;
-}
 
 // ---------------------------------------------------------------- one output row
 
@@ -262,29 +14,6 @@ constexpr int kTile = 8;
 #else
 constexpr int kTile = 4;
 #endif
-
-// Source rows that the next output row will stage and this one's arithmetic can fetch meanwhile: pixel t of row r has
-// its channels at data + r * row_step + t * pixel_step. Only a hint: it may lie behind the tensor's end.
-struct Ahead {
-  const float* data;
-  int64_t rows, row_step, pixel_step;
-};
-
-inline void fetch_ahead(const Ahead& ahead, int64_t from, int64_t to, int64_t c0) {
-  for (int64_t r = 0; r < ahead.rows; ++r)
-    for (int64_t t = from; t < to; ++t)
-      __builtin_prefetch(ahead.data + r * ahead.row_step + t * ahead.pixel_step + c0, 0, 2);
-}
-
-// What output row oh + 1 of image n adds to row oh's window, when it lies in the image row by row.
-Ahead rows_ahead(const Window& w, const View& image, int64_t n, int64_t oh) {
-  const int64_t y = (oh + 1) * w.stride_h - w.top + (w.kh - 1) * w.dilation_h - (w.stride_h - 1);
-  const bool usable = w.spread_h == 1 && y >= 0 && y < w.image_h && (!w.flat || image.pitch == w.channels);
-  if (!usable) return {};
-  const int64_t row_step = w.image_w * image.pitch;
-  return {static_cast<const float*>(image.data) + (n * w.image_h + y) * row_step, min64(w.stride_h, w.image_h - y),
-          row_step, w.flat ? w.lanes : image.pitch};
-}
 
 struct OutputRow {
   const Window* window;
@@ -384,6 +113,7 @@ RowFunction row_function(const Window& w) {
 // ---------------------------------------------------------------- forward and gradient by the input
 
 struct DepthwiseParams {
+  ConvParams conv;
   Window window;
   int64_t fold;              // output channels of the correlation added into one of the result
   int64_t bands, band_rows;  // pieces of one image
@@ -462,6 +192,7 @@ void correlate_run(const KernelCall* call, bool turned) {
 // ---------------------------------------------------------------- gradient by the filter
 
 struct FilterGradParams {
+  ConvParams conv;
   Window window;
   int64_t chunks, chunk_rows;  // output rows, all images counted through
   int64_t slot_floats, sum_floats, dy_floats, table_floats;
@@ -559,19 +290,19 @@ void grad_chunk(const KernelCall* call, const FilterGradParams& params, const Pr
 }
 
 void forward_prepare(KernelCall* call) {
-  correlate_prepare(call, forward_window(conv_shape(call, call->in[0], call->in[1], call->out[0])), 1);
+  correlate_prepare(call, forward_window(params_of<ConvParams>(call)->shape), 1);
 }
 void forward_run(const KernelCall* call) { correlate_run(call, false); }
 
 void grad_input_prepare(KernelCall* call) {
-  const ConvShape s = conv_shape(call, call->out[0], call->in[1], call->in[0]);
+  const ConvShape& s = params_of<ConvParams>(call)->shape;
   correlate_prepare(call, input_gradient_window(s), s.o);
 }
 void grad_input_run(const KernelCall* call) { correlate_run(call, true); }
 
 void grad_filter_prepare(KernelCall* call) {
   FilterGradParams* params = params_of<FilterGradParams>(call);
-  Window& w = params->window = forward_window(conv_shape(call, call->in[0], call->out[0], call->in[1]));
+  Window& w = params->window = forward_window(params->conv.shape);
   const int64_t rows = w.batch * w.out_h;
   params->chunk_rows = ceil_div(rows, min64(kMaxChunks, max64(1, rows / 8)));
   params->chunks = ceil_div(rows, params->chunk_rows);

@@ -5,7 +5,7 @@
 // The rule easy to break: an element of C is one FMA chain per block of kKC, blocks added in order, chunks of K added
 // by a fixed tree; blocks and chunks depend on the shape alone, never on the ISA or the number of threads.
 #pragma once
-#include "cpu/simd.h"
+#include "cpu/kernels/floats.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
@@ -22,36 +22,6 @@ constexpr int kNR = 2 * W;
 constexpr int64_t kKC = 256;
 constexpr int64_t kRowPitch = kKC + 16;  // of a copied row of A: an odd number of cache lines, so rows spread over sets
 constexpr int64_t kBlock = 256;          // columns of C (and rows, A transposed) of one piece of work
-constexpr int64_t kMaxSlots = 32;        // pieces of scratch memory, hence the most threads one product can use
-constexpr int64_t kMaxChunks = 32;
-
-// ---------------------------------------------------------------- small copies
-
-// `dst` must have room for n rounded up to W; what lies past n is undefined.
-[[maybe_unused]] inline void copy_floats(float* dst, const float* src, int64_t n) {
-  if (n < W) {
-    for (int64_t i = 0; i < n; ++i) dst[i] = src[i];
-    return;
-  }
-  for (int64_t i = 0; i + W <= n; i += W) store(dst + i, load(src + i));
-  store(dst + n - W, load(src + n - W));
-}
-[[maybe_unused]] inline void zero_floats(float* dst, int64_t n) {
-  int64_t i = 0;
-  for (; i + W <= n; i += W) store(dst + i, vf{});
-  for (; i < n; ++i) dst[i] = 0;
-}
-#if defined(__AVX2__) && !defined(__AVX512F__)
-// load_n and store_n without a call to memcpy: a narrow C spends its time here.
-inline __m256i lane_mask(int n) {
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-}
-[[maybe_unused]] inline vf load_lanes(const float* p, int n) { return (vf)_mm256_maskload_ps(p, lane_mask(n)); }
-[[maybe_unused]] inline void store_lanes(float* p, vf v, int n) { _mm256_maskstore_ps(p, lane_mask(n), (__m256)v); }
-#else
-[[maybe_unused]] inline vf load_lanes(const float* p, int n) { return load_n(p, n); }
-[[maybe_unused]] inline void store_lanes(float* p, vf v, int n) { store_n(p, v, n); }
-#endif
 
 // ---------------------------------------------------------------- the tile kernels
 
@@ -269,8 +239,6 @@ struct GemmPlan {
   int64_t workspace_bytes;
 };
 
-[[maybe_unused]] inline int64_t round_up(int64_t value, int64_t unit) { return ceil_div(value, unit) * unit; }
-
 // Rows of the staging copy of a transposed A: an odd number of cache lines, with room for a tile's overhang.
 [[maybe_unused]] inline int64_t stage_pitch(int64_t m_block) {
   const int64_t lines = ceil_div(m_block + kMR + W, 16);
@@ -346,27 +314,6 @@ void gemm_piece(const A& a, const B& b, const C& c, Range rows, Range columns, R
         if (count & 1) zero_floats(panel + count * kRowPitch, k);
         multiply_panel<true>(panel, 0, count, packed, columns.count, columns.count, k, c_rows, columns.begin, done > 0);
       }
-    }
-  }
-}
-
-// Adds `count` vectors in place by halving strides; the order is fixed by count.
-[[maybe_unused]] inline vf tree_sum(vf* values, int64_t count) {
-  for (int64_t step = 1; step < count; step *= 2)
-    for (int64_t i = 0; i + step < count; i += 2 * step) values[i] = values[i] + values[i + step];
-  return values[0];
-}
-
-// c = sum over chunks of partial[chunk], where each chunk is `stride` floats.
-[[maybe_unused]] inline void sum_chunks(float* c, const float* partial, int64_t stride, int64_t chunks, int64_t n) {
-  for (int64_t j = 0; j < n; j += W) {
-    vf values[kMaxChunks];
-    for (int64_t chunk = 0; chunk < chunks; ++chunk) values[chunk] = load(partial + chunk * stride + j);
-    const vf total = tree_sum(values, chunks);
-    if (n - j >= W) {
-      store(c + j, total);
-    } else {
-      store_lanes(c + j, total, (int)(n - j));
     }
   }
 }
