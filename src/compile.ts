@@ -88,7 +88,7 @@ function isNativeError(error: unknown): error is NativeError {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('ERR_');
 }
 
-function classOf({ code, message, completedSteps }: NativeError): GramianError | undefined {
+function classOf({ code, message, completedSteps }: NativeError, signal?: AbortSignal): GramianError | undefined {
   switch (code) {
     case 'ERR_SHAPE':
       return new ShapeError(message);
@@ -103,16 +103,16 @@ function classOf({ code, message, completedSteps }: NativeError): GramianError |
     case 'ERR_DISPOSED':
       return new DisposedError(message);
     case 'ERR_ABORTED':
-      return new AbortError(message, completedSteps ?? 0);
+      return new AbortError(message, completedSteps ?? 0, { cause: signal?.reason });
     default:
       return undefined;
   }
 }
 
 /** A native error as one of errors.ts, with the caller's frames. Anything else comes back as it is. */
-function typed(error: unknown, site: Site): unknown {
+function typed(error: unknown, site: Site, signal?: AbortSignal): unknown {
   if (error instanceof GramianError || !isNativeError(error)) return error;
-  const made = classOf(error);
+  const made = classOf(error, signal);
   if (!made) return error;
   const frames = site.stack?.slice(site.stack.indexOf('\n') + 1);
   if (frames) made.stack = `${made.name}: ${made.message}\n${frames}`;
@@ -329,7 +329,7 @@ export class Plan {
       const results = await start(id);
       return Object.fromEntries(this.#outputs.map((name, index) => [name, results[index] as TensorData]));
     } catch (error) {
-      throw typed(error, site);
+      throw typed(error, site, signal);
     } finally {
       signal?.removeEventListener('abort', abort);
     }

@@ -52,10 +52,13 @@ void PlanObject::compile(const Napi::CallbackInfo& info) {
     throw;
   }
   session_ = std::move(session);
+  // V8 sees only a small object otherwise, and would be in no hurry to collect it.
+  Napi::MemoryManagement::AdjustExternalMemory(Env(), executable_->allocated_bytes());
 }
 
 void PlanObject::release() {
   if (!session_) return;
+  Napi::MemoryManagement::AdjustExternalMemory(Env(), -executable_->allocated_bytes());
   executable_.reset();
   session_->release();
   session_.reset();

@@ -17,7 +17,7 @@ Executable::Executable(Plan plan, std::shared_ptr<Backend> backend, Store& store
     if (!tensor.persistent()) continue;
     const auto found = store.find(tensor.name);
     if (found == store.end()) {
-      auto memory = std::make_shared<Memory>(backend_, tensor.bytes());
+      auto memory = allocate(tensor.bytes());
       fill(tensor, memory->data());
       added[tensor.name] = persistent_[tensor.name] =
           std::make_shared<Persistent>(Persistent{tensor.shape, tensor.dtype, tensor.bytes(), std::move(memory)});
@@ -29,12 +29,20 @@ Executable::Executable(Plan plan, std::shared_ptr<Backend> backend, Store& store
                                    " here and ", dtype_name(shared.dtype), " ", shared.shape, " in the shared plan"));
     persistent_[tensor.name] = found->second;
   }
-  allocate();
+  allocate_storages();
   bind();
   store.merge(added);
+  // The initial data was the caller's, for the duration of this call.
+  for (Tensor& tensor : plan_.graph.tensors) tensor.data = nullptr;
 }
 
-void Executable::allocate() {
+std::shared_ptr<Memory> Executable::allocate(int64_t bytes) {
+  auto memory = std::make_shared<Memory>(backend_, bytes);
+  allocated_bytes_ += bytes;
+  return memory;
+}
+
+void Executable::allocate_storages() {
   memory_.resize(plan_.storages.size());
   for (size_t i = 0; i < plan_.storages.size(); ++i) {
     const Storage& storage = plan_.storages[i];
@@ -44,7 +52,7 @@ void Executable::allocate() {
       memory_[i] = persistent_[tensor.name]->memory;
       continue;
     }
-    memory_[i] = std::make_shared<Memory>(backend_, storage.bytes());
+    memory_[i] = allocate(storage.bytes());
     if (tensor.kind != Kind::constant) continue;
     fill(tensor, memory_[i]->data());
     for (const RangeCheck& check : plan_.checks)
@@ -54,7 +62,7 @@ void Executable::allocate() {
         check_range(check, scratch_.data());
       }
   }
-  if (plan_.arena_bytes > 0) arena_ = std::make_unique<Memory>(backend_, plan_.arena_bytes);
+  if (plan_.arena_bytes > 0) arena_ = allocate(plan_.arena_bytes);
 }
 
 void Executable::fill(const Tensor& tensor, void* memory) const {

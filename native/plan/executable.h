@@ -49,6 +49,8 @@ class Executable {
   const Plan& plan() const { return plan_; }
   Backend& backend() const { return *backend_; }
   const std::vector<int32_t>& inputs() const { return inputs_; }
+  /** Bytes this plan allocated: its arena, inputs and consts, and the persistent tensors it brought. */
+  int64_t allocated_bytes() const { return allocated_bytes_; }
   const Tensor& tensor(int32_t id) const { return plan_.graph.tensors[id]; }
   /** The persistent tensor of that name; null when the plan has none. */
   const Persistent* find(const std::string& name) const;
@@ -61,7 +63,8 @@ class Executable {
   void read_output(size_t index, void* to) const;
 
  private:
-  void allocate();
+  void allocate_storages();
+  std::shared_ptr<Memory> allocate(int64_t bytes);
   void fill(const Tensor& tensor, void* memory) const;
   void bind();
   void* address(int32_t id) const;
@@ -72,8 +75,9 @@ class Executable {
   Plan plan_;
   std::vector<int32_t> inputs_;
   std::vector<std::shared_ptr<Memory>> memory_;  // by storage; empty for temps
-  std::unique_ptr<Memory> arena_;
+  std::shared_ptr<Memory> arena_;
   std::map<std::string, std::shared_ptr<Persistent>> persistent_;
+  int64_t allocated_bytes_ = 0;
   std::vector<int32_t> scratch_;  // labels read back for their check
 };
 
