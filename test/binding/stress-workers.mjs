@@ -42,13 +42,14 @@ function busy() {
 
 async function terminateOne(round) {
   const worker = new Worker(new URL(import.meta.url), { workerData: { round } });
+  const exited = new Promise((resolve) => worker.once('exit', resolve));
   await new Promise((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);
   });
   if (round % 4 !== 3) await new Promise((resolve) => setTimeout(resolve, (round * 7) % 12));
   if (round % 5 === 4) {
-    await new Promise((resolve) => worker.once('exit', resolve));
+    await exited;
   } else {
     await worker.terminate();
   }
