@@ -8,6 +8,7 @@ import {
   escapeText,
   type Frame,
   finite,
+  formatNumber,
   legend,
   lines,
   niceTicks,
@@ -31,6 +32,8 @@ export interface LineChart {
   readonly height?: number;
   readonly yRange?: Range;
   readonly yFormat?: (value: number) => string;
+  /** x counts something: its ticks are whole numbers. */
+  readonly wholeX?: boolean;
 }
 
 export function lineChart(chart: LineChart): string {
@@ -55,7 +58,9 @@ export function lineChart(chart: LineChart): string {
       ),
   };
   const { xLabel, yLabel } = chart;
-  const body = axes(frame, { xLabel, yLabel, ...(chart.yFormat ? { yFormat: chart.yFormat } : {}) });
+  const ticks = niceTicks(frame.xs[0], frame.xs[1], frame.width / 90);
+  const xTicks = chart.wholeX ? ticks.filter(Number.isInteger) : ticks;
+  const body = axes(frame, { xLabel, yLabel, xTicks, ...(chart.yFormat ? { yFormat: chart.yFormat } : {}) });
   return svg(
     width,
     height,
@@ -85,16 +90,14 @@ export function smallMultiples(chart: Multiples): string {
   const parts = chart.panels.map((panel, index) => {
     const x = 8 + (index % columns) * cell;
     const y = top + Math.floor(index / columns) * panelHeight;
-    const ys = rangeOf(
-      panel.series.flatMap((one) => one.points.map(([, value]) => value)),
-      0.06,
-    );
+    const ends = rangeOf(panel.series.flatMap((one) => one.points.map(([, value]) => value)));
+    const margin = 0.06 * (ends[1] - ends[0]);
+    const ys: Range = [ends[0] - margin, ends[1] + margin];
     const frame: Frame = { left: x + 50, top: y + 20, width: cell - 62, height: panelHeight - 48, xs, ys };
     const shown = clip(panel.title, Math.floor((cell - 12) / 6.2));
-    const ends = niceTicks(ys[0], ys[1], 2);
     return (
       text(x + 4, y + 12, shown, { kind: 'small' }) +
-      axes(frame, { yTicks: ends, xTicks: xs }) +
+      axes(frame, { yTicks: ends, xTicks: xs, yFormat: (value) => formatNumber(Number(value.toPrecision(2))) }) +
       lines(frame, panel.series)
     );
   });

@@ -50,8 +50,8 @@ function lossFigure(steps: readonly StepEvent[], epochs: readonly EpochEvent[]):
   const raw: Series = { name: 'step', points: thin(everyStep), faint: everyEpoch.length > 1, color: 0 };
   const mean: Series = { name: 'epoch', points: everyEpoch, dots: true, color: 0 };
   const series = [raw, mean].filter((one) => one.points.length > 0);
-  const svg = lineChart({ title: 'Training loss', xLabel: 'step', yLabel: 'loss', series });
-  return [{ id: 'loss', section: 'curves', svg, caption: 'Sum over the units. Pale: single steps; dots: epochs.' }];
+  const svg = lineChart({ title: 'Training loss', xLabel: 'step', yLabel: 'loss', series, wholeX: true });
+  return [{ id: 'loss', section: 'curves', svg, caption: 'Mean over the units. Pale: single steps; dots: epochs.' }];
 }
 
 function accuracyFigure(epochs: readonly EpochEvent[]): Figure[] {
@@ -68,7 +68,15 @@ function accuracyFigure(epochs: readonly EpochEvent[]): Figure[] {
     .filter((one) => one.points.length > 0);
   if (series.length === 0) return [];
   const title = 'Accuracy';
-  const svg = lineChart({ title, xLabel: 'epoch', yLabel: 'accuracy', series, yRange: [0, 1], yFormat: percent });
+  const svg = lineChart({
+    title,
+    xLabel: 'epoch',
+    yLabel: 'accuracy',
+    series,
+    yRange: [0, 1],
+    yFormat: percent,
+    wholeX: true,
+  });
   const caption = 'Share of images classified correctly, by epoch.';
   return [{ id: 'accuracy', section: 'curves', svg, caption }];
 }

@@ -47,10 +47,11 @@ const percent = (value: number): string => (Number.isFinite(value) ? `${(value *
 /** What the data is, for people. Faces from the generator are always called synthetic. */
 export function describeData(data: ReportData): { name: string; synthetic: boolean } {
   const spec = String(data.config.data ?? 'unnamed data');
-  const synthetic = data.synthetic ?? /^synthetic\b/.test(spec);
-  const known: Record<string, string> = { mnist: 'MNIST', 'fashion-mnist': 'Fashion-MNIST', synthetic: 'faces' };
-  const name = known[spec] ?? spec;
-  return { name: synthetic ? `synthetic ${name.replace(/^synthetic:?/, '') || 'faces'}` : name, synthetic };
+  const synthetic = data.synthetic ?? false;
+  const known: Record<string, string> = { mnist: 'MNIST', 'fashion-mnist': 'Fashion-MNIST' };
+  const drawn = /^synthetic(?::(\d+))?$/.exec(spec);
+  if (drawn) return { name: `synthetic faces${drawn[1] ? ` (${drawn[1]})` : ''}`, synthetic: true };
+  return { name: `${synthetic ? 'synthetic ' : ''}${known[spec] ?? spec}`, synthetic };
 }
 
 function table(head: readonly string[], rows: readonly (readonly unknown[])[], kind = ''): string {

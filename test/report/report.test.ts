@@ -93,7 +93,8 @@ describe('a whole run', () => {
 describe('describeData', () => {
   it.each([
     ['synthetic', undefined, 'synthetic faces', true],
-    ['synthetic:500', undefined, 'synthetic 500', true],
+    ['synthetic:500', undefined, 'synthetic faces (500)', true],
+    ['synthetic', false, 'synthetic faces', true],
     ['fer2013:made.csv', true, 'synthetic fer2013:made.csv', true],
     ['fer2013:real.csv', undefined, 'fer2013:real.csv', false],
     ['mnist', false, 'MNIST', false],
