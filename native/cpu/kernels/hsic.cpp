@@ -1,419 +1,392 @@
-// The dependence objectives on m x m matrices: kernel matrices, nhsic's normalised kernel and the objective with its
-// gradient (docs/ops.md, docs/method.md). m is a batch, so everything here is O(m^2), or O(m^3) for nhsic, beside
-// products of m x m x d elsewhere; sums and inverses are float64.
-// The rule easy to break: E is the kernel up to a constant (expm1 of the exponent). Centring removes the constant, but
-// the gradient needs the kernel itself, K = 1 + E for a Gaussian.
+// Kernel matrices and the dependence objectives built on them: HSIC (biased and unbiased), normalised HSIC, CKA, pHSIC.
+// Called through the table built in table.cpp. Everything is O(m^2) in the batch m except nhsic's inverse.
+// The rules easy to break: E = K - 1 (expm1) stands for K wherever a centring follows, and K = 1 + E in the gradient;
+// sums are float64; every degenerate batch (equal rows, one class, m = 2) has a finite result.
+#include "cpu/kernels/select.h"
 #include "cpu/kernels/spans.h"
+#include "cpu/kernels/spd.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
 
-constexpr double kTinyNorm = 1e-12;
-
-const float* matrix_row(const View& v, int64_t i) { return floats(v) + i * v.pitch; }
-float* matrix_row_out(const View& v, int64_t i) { return floats_out(v) + i * v.pitch; }
-
-// ---------------------------------------------------------------- kernel matrices
-
-// k-th smallest of values[0..n), which is reordered (Hoare's selection).
-double select(double* values, int64_t n, int64_t k) {
-  int64_t low = 0, high = n - 1;
-  while (low < high) {
-    const double pivot = values[low + (high - low) / 2];
-    int64_t i = low, j = high;
-    while (i <= j) {
-      while (values[i] < pivot) ++i;
-      while (values[j] > pivot) --j;
-      if (i <= j) {
-        const double swapped = values[i];
-        values[i++] = values[j];
-        values[j--] = swapped;
-      }
-    }
-    if (k <= j)
-      high = j;
-    else if (k >= i)
-      low = i;
-    else
-      break;
-  }
-  return values[k];
-}
-
-double squared_distance(const View& gram, int64_t i, int64_t j) {
-  const double ii = (double)matrix_row(gram, i)[i], jj = (double)matrix_row(gram, j)[j];
-  const double d = ii + jj - 2 * (double)matrix_row(gram, i)[j];
-  return d > 0 || d != d ? d : 0;  // a NaN stays one
-}
-
-struct Width {
-  double g;      // the exponent is -D/g
-  double sigma;  // as reported
+struct Matrix {  // a float matrix with a pitch
+  const float* data;
+  int64_t pitch;
+  inline double at(int64_t i, int64_t j) const { return (double)data[i * pitch + j]; }
 };
+Matrix matrix_of(const View& v) { return {floats(v), v.pitch}; }
 
-// g = 2 sigma^2 features, or twice the lower median distance; scratch holds m(m-1)/2 doubles.
-Width kernel_width(const View& gram, double sigma, double features, double* scratch) {
-  if (sigma > 0) return {2 * sigma * sigma * features, sigma};
-  const int64_t m = gram.rows;
+// body(i) for every row of an m x m matrix.
+template <typename Body>
+void for_matrix_rows(const KernelCall* call, int64_t m, const Body& body) {
+  for_groups(call->parallel, m, m * 4, [&](int64_t i0, int64_t i1) {
+    for (int64_t i = i0; i < i1; ++i) body(i);
+  });
+}
+
+// ---------------------------------------------------------------- kernel of a Gram matrix
+
+inline double distance(const Matrix& G, int64_t i, int64_t j) {
+  const double d = G.at(i, i) + G.at(j, j) - 2 * G.at(i, j);
+  return d < 0 ? 0 : d;  // a NaN stays
+}
+
+// g of exp(-D/g): 2 sigma^2 features, or twice the lower median distance (`scratch`: m(m-1)/2 doubles).
+double bandwidth(const KernelCall* call, const Matrix& G, int64_t m, double* scratch) {
+  const double sigma = attr(call, "sigma");
+  if (sigma > 0) return 2 * sigma * sigma * attr(call, "features", 1);
   int64_t count = 0;
-  bool numbers = true;
   for (int64_t i = 0; i < m; ++i)
     for (int64_t j = i + 1; j < m; ++j) {
-      scratch[count] = squared_distance(gram, i, j);
-      numbers = numbers && scratch[count] == scratch[count];
-      ++count;
+      const double d = distance(G, i, j);
+      scratch[count++] = d == d ? d : 0;
     }
-  if (!numbers) return {__builtin_nan(""), __builtin_nan("")};
-  const double g = count == 0 ? 0 : 2 * select(scratch, count, (count - 1) / 2);
-  return {g, __builtin_sqrt(g / (2 * features))};
+  return count > 0 ? 2 * nth_smallest(scratch, count, (count - 1) / 2) : 0;
 }
 
-// E of a Gram matrix, as float64 [m,m]. g = 0 (all rows equal) gives 0.
-void kernel_of(const View& gram, bool gaussian, double g, double* E) {
-  const int64_t m = gram.rows;
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < m; ++j) {
-      if (!gaussian)
-        E[i * m + j] = (double)matrix_row(gram, i)[j];
-      else if (i == j || g == 0)
-        E[i * m + j] = g == g ? 0 : g;
-      else
-        E[i * m + j] = j < i ? E[j * m + i] : __builtin_expm1(-squared_distance(gram, i, j) / g);
+// E = expm1(-D/g), diagonal 0; all 0 when g is.
+void gaussian(const KernelCall* call, const Matrix& G, int64_t m, double g, float* E, int64_t pitch) {
+  for_matrix_rows(call, m, [&](int64_t i) {
+    float* row = E + i * pitch;
+    for (int64_t j = 0; j < m; ++j) row[j] = g > 0 && j != i ? (float)(-distance(G, i, j) / g) : 0;
+    for (int64_t j = 0; j < m; j += W) {
+      const int lanes = (int)min64(W, m - j);
+      store_lanes(row + j, vexpm1(load_lanes(row + j, lanes)), lanes);
     }
-}
-
-int64_t pairs(int64_t m) { return m * (m - 1) / 2 + 1; }
-
-void prepare_kernel_matrix(KernelCall* call) {
-  const int64_t m = call->in[0].rows;
-  call->workspace_bytes = (pairs(m) + m * m) * (int64_t)sizeof(double);
+  });
 }
 
 bool is_gaussian(const KernelCall* call) { return strcmp(attr_string(call, "kernel", "gaussian"), "gaussian") == 0; }
 
+void check_kernel(KernelCall* call) {
+  if (!is_gaussian(call) && strcmp(attr_string(call, "kernel"), "linear") != 0)
+    call->error = "the kernel must be gaussian or linear";
+}
+
+void prepare_kernel_matrix(KernelCall* call) {
+  const int64_t m = call->in[0].rows;
+  const bool median = is_gaussian(call) && !(attr(call, "sigma") > 0);
+  call->workspace_bytes = median ? m * (m - 1) / 2 * (int64_t)sizeof(double) : 0;
+  check_kernel(call);
+}
+
+// G[m,m] -> E[m,m], sigma[1]
 void run_kernel_matrix(const KernelCall* call) {
-  const View& gram = call->in[0];
-  const int64_t m = gram.rows;
-  double* scratch = static_cast<double*>(call->workspace);
-  double* E = scratch + pairs(m);
-  const bool gaussian = is_gaussian(call);
-  Width width = {0, 0};
-  if (gaussian) width = kernel_width(gram, attr(call, "sigma"), attr(call, "features", 1), scratch);
-  kernel_of(gram, gaussian, width.g, E);
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < m; ++j) matrix_row_out(call->out[0], i)[j] = (float)E[i * m + j];
-  floats_out(call->out[1])[0] = (float)width.sigma;
+  const View &in = call->in[0], &E = call->out[0];
+  float* sigma = floats_out(call->out[1]);
+  if (!is_gaussian(call)) {
+    map1(call, in, E, [](vf x) { return x; });
+    *sigma = 0;
+    return;
+  }
+  const double g = bandwidth(call, matrix_of(in), in.rows, static_cast<double*>(call->workspace));
+  gaussian(call, matrix_of(in), in.rows, g, floats_out(E), E.pitch);
+  *sigma = (float)__builtin_sqrt(g / (2 * attr(call, "features", 1)));
 }
 
 void run_label_kernel(const KernelCall* call) {
+  const View& E = call->out[0];
   const int32_t* labels = ints(call->in[0]);
-  const int64_t m = call->out[0].rows;
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < m; ++j) matrix_row_out(call->out[0], i)[j] = labels[i] == labels[j] ? 1.0f : 0.0f;
+  for_matrix_rows(call, E.rows, [&](int64_t i) {
+    float* row = floats_out(E) + i * E.pitch;
+    for (int64_t j = 0; j < E.cols; ++j) row[j] = labels[i] == labels[j] ? 1.0f : 0.0f;
+  });
 }
 
-// ---------------------------------------------------------------- m x m algebra in float64
+// ---------------------------------------------------------------- centring
 
-// Eight running sums, added in a fixed order: as exact as one, and free of its chain of dependent additions.
-double dot(const double* A, const double* B, int64_t count) {
-  double lane[8] = {};
-  int64_t i = 0;
-  for (; i + 8 <= count; i += 8)
-    for (int k = 0; k < 8; ++k) lane[k] += A[i + k] * B[i + k];
-  double sum = 0;
-  for (; i < count; ++i) sum += A[i] * B[i];
-  for (int k = 0; k < 8; ++k) sum += lane[k];
-  return sum;
-}
+// A symmetric matrix with what its two centrings need. H A H subtracts row and column means; U-centring (Song et al.
+// 2012; Szekely and Rizzo 2014) does the same without the diagonal and makes products of centred matrices unbiased.
+struct Centred {
+  Matrix matrix;
+  int64_t m;
+  double *mean, *off;  // [m] row means; row sums without the diagonal over m-2
+  double grand, off_grand;
+  inline double at(int64_t i, int64_t j) const { return matrix.at(i, j) - mean[i] - mean[j] + grand; }
+  inline double off_at(int64_t i, int64_t j) const { return matrix.at(i, j) - off[i] - off[j] + off_grand; }
+};
 
-double sum_of(const double* A, int64_t count) {
-  double lane[8] = {};
-  int64_t i = 0;
-  for (; i + 8 <= count; i += 8)
-    for (int k = 0; k < 8; ++k) lane[k] += A[i + k];
-  double sum = 0;
-  for (; i < count; ++i) sum += A[i];
-  for (int k = 0; k < 8; ++k) sum += lane[k];
-  return sum;
-}
-
-// HAH in place: rows, columns and total mean removed. `mean` holds m doubles.
-void centre(double* A, int64_t m, double* mean) {
+// `memory` holds 2m doubles.
+Centred centre(const KernelCall* call, const Matrix& matrix, int64_t m, double* memory) {
+  Centred c = {matrix, m, memory, memory + m, 0, 0};
+  const double others = m > 2 ? (double)(m - 2) : 1;
+  for_matrix_rows(call, m, [&](int64_t i) {
+    double sum = 0;
+    for (int64_t j = 0; j < m; ++j) sum += matrix.at(i, j);
+    c.mean[i] = sum / (double)m;
+    c.off[i] = (sum - matrix.at(i, i)) / others;
+  });
   for (int64_t i = 0; i < m; ++i) {
-    mean[i] = sum_of(A + i * m, m) / (double)m;
-    for (int64_t j = 0; j < m; ++j) A[i * m + j] -= mean[i];
+    c.grand += c.mean[i];
+    c.off_grand += c.off[i];
   }
-  for (int64_t j = 0; j < m; ++j) mean[j] = 0;
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < m; ++j) mean[j] += A[i * m + j];
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < m; ++j) A[i * m + j] -= mean[j] / (double)m;
+  c.grand /= (double)m;
+  c.off_grand /= (double)(m > 1 ? m - 1 : 1);
+  return c;
 }
 
-// C = A B, all m x m.
-void multiply(const Parallel& parallel, const double* A, const double* B, double* C, int64_t m) {
-  parallel_for(parallel, m, [&](int64_t i) {
-    for (int64_t j = 0; j < m; ++j) C[i * m + j] = 0;
-    for (int64_t k = 0; k < m; ++k)
-      for (int64_t j = 0; j < m; ++j) C[i * m + j] += A[i * m + k] * B[k * m + j];
+// inverse = (HKH + ridge I)^-1; a and b are scratch, m*m each.
+void invert_centred(const KernelCall* call, const Centred& K, double ridge, double* a, double* b, double* inverse) {
+  const int64_t m = K.m;
+  for_matrix_rows(call, m, [&](int64_t i) {
+    for (int64_t j = 0; j < m; ++j) a[i * m + j] = K.at(i, j) + (i == j ? ridge : 0);
   });
+  // HKH has no negative eigenvalues but by rounding, so the ridge bounds the pivots; without one, something tiny does.
+  double largest = 0;
+  for (int64_t i = 0; i < m; ++i) largest = a[i * m + i] > largest ? a[i * m + i] : largest;
+  const double tiny = largest > 0 ? largest * 1e-14 : 1;
+  invert_spd(call->parallel, a, b, inverse, m, ridge > tiny ? ridge : tiny);
 }
-
-// M = A^-1 for a symmetric positive definite A, by Cholesky; L holds the factor. False when A is not positive.
-bool invert(const Parallel& parallel, const double* A, double* L, double* M, int64_t m) {
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j <= i; ++j) {
-      const double rest = A[i * m + j] - dot(L + i * m, L + j * m, j);
-      if (i == j && !(rest > 0)) return false;
-      L[i * m + j] = i == j ? __builtin_sqrt(rest) : rest / L[j * m + j];
-    }
-  // Column c of the inverse: L y = e_c, L' x = y. M is symmetric, so the column is kept as a row.
-  parallel_for(parallel, m, [&](int64_t c) {
-    double* x = M + c * m;
-    for (int64_t i = 0; i < m; ++i) x[i] = ((i == c ? 1.0 : 0.0) - dot(L + i * m, x, i)) / L[i * m + i];
-    for (int64_t i = m - 1; i >= 0; --i) {
-      x[i] /= L[i * m + i];
-      for (int64_t j = 0; j < i; ++j) x[j] -= L[i * m + j] * x[i];
-    }
-  });
-  return true;
-}
-
-// Kc + eps m I, and its inverse M. Rz = Kc M = I - eps m M.
-bool regularised_inverse(const Parallel& parallel, const double* Kc, double c, double* A, double* L, double* M,
-                         int64_t m) {
-  for (int64_t i = 0; i < m * m; ++i) A[i] = Kc[i];
-  for (int64_t i = 0; i < m; ++i) A[i * m + i] += c;
-  return invert(parallel, A, L, M, m);
-}
-
-void load_matrix(const View& v, double* A) {
-  for (int64_t i = 0; i < v.rows; ++i)
-    for (int64_t j = 0; j < v.cols; ++j) A[i * v.cols + j] = (double)matrix_row(v, i)[j];
-}
-
-const char* const kNotPositive = "[hsic] a centred kernel matrix plus eps m I is not positive definite; raise eps";
 
 void prepare_normalize(KernelCall* call) {
   const int64_t m = call->in[0].rows;
-  call->workspace_bytes = (4 * m * m + m) * (int64_t)sizeof(double);
+  call->workspace_bytes = (3 * m * m + 2 * m) * (int64_t)sizeof(double);
 }
 
-// R = Kc (Kc + eps m I)^-1.
+// R = Kc (Kc + cI)^-1 = I - c (Kc + cI)^-1, c = eps m.
 void run_normalize(const KernelCall* call) {
-  const int64_t m = call->in[0].rows;
-  double* K = static_cast<double*>(call->workspace);
-  double *A = K + m * m, *L = A + m * m, *M = L + m * m, *mean = M + m * m;
-  load_matrix(call->in[0], K);
-  centre(K, m, mean);
+  const View &E = call->in[0], &R = call->out[0];
+  const int64_t m = E.rows;
   const double c = attr(call, "eps", 1e-5) * (double)m;
-  const bool positive = regularised_inverse(call->parallel, K, c, A, L, M, m);
-  if (!positive) *call->failure = kNotPositive;
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < m; ++j)
-      matrix_row_out(call->out[0], i)[j] = positive ? (float)((i == j ? 1.0 : 0.0) - c * M[i * m + j]) : 0.0f;
+  auto* memory = static_cast<double*>(call->workspace);
+  double* inverse = memory + 2 * m * m;
+  const Centred K = centre(call, matrix_of(E), m, memory + 3 * m * m);
+  invert_centred(call, K, c, memory, memory + m * m, inverse);
+  for_matrix_rows(call, m, [&](int64_t i) {
+    float* row = floats_out(R) + i * R.pitch;
+    for (int64_t j = 0; j < m; ++j) row[j] = (float)((i == j ? 1.0 : 0.0) - c * inverse[i * m + j]);
+  });
 }
 
 // ---------------------------------------------------------------- the objective
 
-enum Kind { kHsic, kNhsic, kCka, kPhsic };
+enum class Kind { hsic, nhsic, cka, phsic };
 
-struct Params {
+struct Objective {
   Kind kind;
   bool gaussian, unbiased;
-  double sigma, features, beta, gamma, power, eps;
+  int64_t m;
+  // Offsets into the workspace, in doubles.
+  int64_t means, rows, A, E, normal;  // 4 x 2m; m x kSums; m x m; m x m floats; 3 x m x m (nhsic)
 };
 
-bool kind_named(const char* name, Kind* kind) {
-  const char* const names[] = {"hsic", "nhsic", "cka", "phsic"};
-  for (int i = 0; i < 4; ++i)
-    if (strcmp(name, names[i]) == 0) {
-      *kind = (Kind)i;
-      return true;
-    }
-  return false;
-}
-
-// Matrices of one call, all [m,m] float64 in the workspace.
-struct Work {
-  double *K, *Kc, *X, *Y, *Xc, *Yc, *A, *B, *C, *D;
-  double* vector;  // [m]
-  double* median;  // [m(m-1)/2]
-};
-constexpr int kMatrices = 10;
+// Sums over all pairs (i, j).
+enum Sum { kKX, kKY, kKK, kXX, kYY, kGG, kTrace, kFullK, kFullX, kFullY, kFullG, kOffX, kOffY, kNormX, kNormY, kSums };
 
 void prepare_objective(KernelCall* call) {
-  Params* p = params_of<Params>(call);
-  if (!kind_named(attr_string(call, "kind"), &p->kind)) {
-    call->error = "hsicObjective's kind must be hsic, nhsic, cka or phsic";
-    return;
-  }
-  p->gaussian = is_gaussian(call);
-  p->unbiased = attr(call, "unbiased") != 0;
-  p->sigma = attr(call, "sigma");
-  p->features = attr(call, "features", 1);
-  p->beta = attr(call, "beta");
-  p->gamma = attr(call, "gamma");
-  p->power = attr(call, "power", 1);
-  p->eps = attr(call, "eps", 1e-5);
-  const int64_t m = call->in[0].rows;
-  call->variant = attr_string(call, "kind");
-  call->workspace_bytes = (kMatrices * m * m + m + pairs(m)) * (int64_t)sizeof(double);
+  Objective& p = *params_of<Objective>(call);
+  const char* kind = attr_string(call, "kind");
+  const char* const names[] = {"hsic", "nhsic", "cka", "phsic"};
+  int found = 0;
+  while (found < 4 && strcmp(kind, names[found]) != 0) ++found;
+  p.kind = (Kind)found;
+  p.gaussian = is_gaussian(call);
+  p.unbiased = attr(call, "unbiased") != 0;
+  p.m = call->in[0].rows;
+  check_kernel(call);
+  if (found == 4) call->error = "hsicObjective's kind must be hsic, nhsic, cka or phsic";
+  if (p.m < 2) call->error = "hsicObjective needs a batch of at least 2";
+  if (found == 1 && call->in_count < 5) call->error = "hsicObjective of kind nhsic needs Rx and Ry";
+  const int64_t square = p.m * p.m;
+  p.means = 0;
+  p.rows = 8 * p.m;
+  p.A = p.rows + p.m * kSums;
+  p.E = p.A + square;
+  p.normal = p.E + (p.gaussian ? (square + 1) / 2 : 0);
+  call->workspace_bytes = (p.normal + (p.kind == Kind::nhsic ? 3 * square : 0)) * (int64_t)sizeof(double);
 }
 
-Work work_of(const KernelCall* call, int64_t m) {
-  double* base = static_cast<double*>(call->workspace);
-  double* at[kMatrices];
-  for (int i = 0; i < kMatrices; ++i) at[i] = base + i * m * m;
-  double* rest = base + kMatrices * m * m;
-  return {at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7], at[8], at[9], rest, rest + m};
-}
-
-// Song et al.'s U-centred matrix of `K` into `U`: HSIC_u = <U(K), L~>/(m(m-3)) for any L with its diagonal dropped.
-void u_centre(const double* K, double* U, double* row, int64_t m) {
-  double total = 0;
-  for (int64_t i = 0; i < m; ++i) {
-    row[i] = sum_of(K + i * m, m) - K[i * m + i];
-    total += row[i];
-  }
-  const double two = (double)(m - 2), all = (double)(m - 1) * (double)(m - 2);
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < m; ++j) U[i * m + j] = i == j ? 0 : K[i * m + j] - (row[i] + row[j]) / two + total / all;
-}
-
-double unbiased_hsic(const double* K, const double* L, double* U, double* row, int64_t m) {
-  if (m < 4) return 0;
-  u_centre(L, U, row, m);
-  // U has a zero diagonal, so K's does not matter.
-  return dot(U, K, m * m) / ((double)m * (double)(m - 3));
-}
-
-double norm(const double* A, int64_t count) { return __builtin_sqrt(dot(A, A, count)); }
-double safe_ratio(double part, double whole) { return whole < kTinyNorm ? 0 : part / whole; }
-
-struct Terms {
-  double loss, x, y;
+struct Operands {
+  Centred K, X, Y, G;
+  Matrix Rx, Ry;          // nhsic
+  const double* inverse;  // nhsic: (Kc + ridge I)^-1
+  double ridge, g;
 };
 
-// hsic, biased or unbiased. A = dL/dK.
-Terms hsic_terms(const Params& p, const Work& w, int64_t m) {
-  const double beta = p.beta;
-  if (p.unbiased) {
-    const double x = unbiased_hsic(w.K, w.X, w.C, w.vector, m), y = unbiased_hsic(w.K, w.Y, w.D, w.vector, m);
-    const double scale = m < 4 ? 0 : 1 / ((double)m * (double)(m - 3));
-    for (int64_t i = 0; i < m * m; ++i) w.A[i] = m < 4 ? 0 : (w.C[i] - beta * w.D[i]) * scale;
-    return {x - beta * y, x, y};
-  }
-  const double scale = 1 / __builtin_pow((double)(m - 1), p.power);
-  const double x = dot(w.Kc, w.Xc, m * m) * scale, y = dot(w.Kc, w.Yc, m * m) * scale;
-  for (int64_t i = 0; i < m * m; ++i) w.A[i] = (w.Xc[i] - beta * w.Yc[i]) * scale;
-  return {x - beta * y, x, y};
-}
-
-// cka: B = Xc/nx - beta Yc/ny, n = |Kc|, L = <B,Kc>/n, A = (B - L Kc/n)/n.
-Terms cka_terms(const Params& p, const Work& w, int64_t m) {
-  const double n = norm(w.Kc, m * m), nx = norm(w.Xc, m * m), ny = norm(w.Yc, m * m);
-  const double x = n < kTinyNorm ? 0 : safe_ratio(dot(w.Kc, w.Xc, m * m), nx) / n;
-  const double y = n < kTinyNorm ? 0 : safe_ratio(dot(w.Kc, w.Yc, m * m), ny) / n;
-  const double loss = x - p.beta * y;
-  for (int64_t i = 0; i < m * m; ++i) {
-    const double B = safe_ratio(w.Xc[i], nx) - p.beta * safe_ratio(w.Yc[i], ny);
-    w.A[i] = n < kTinyNorm ? 0 : (B - loss * w.Kc[i] / n) / n;
-  }
-  return {loss, x, y};
-}
-
-// phsic: the X term is HSIC(Z,Z).
-Terms phsic_terms(const Params& p, const Work& w, int64_t m) {
-  const double scale = 1 / ((double)(m - 1) * (double)(m - 1));
-  const double x = dot(w.Kc, w.Kc, m * m) * scale, y = dot(w.Kc, w.Yc, m * m) * scale;
-  for (int64_t i = 0; i < m * m; ++i) w.A[i] = (2 * w.Kc[i] - p.gamma * w.Yc[i]) * scale;
-  return {x - p.gamma * y, x, y};
-}
-
-// nhsic: M = (Kc + cI)^-1, Rz = I - cM, A = c H M (Rx - beta Ry) M H.
-Terms nhsic_terms(const KernelCall* call, const Params& p, const Work& w, int64_t m) {
-  const double c = p.eps * (double)m;
-  double *M = w.B, *Rx = w.X, *Ry = w.Y;  // X and Y have been centred into Xc and Yc already
-  if (!regularised_inverse(call->parallel, w.Kc, c, w.A, w.C, M, m)) {
-    *call->failure = kNotPositive;
-    for (int64_t i = 0; i < m * m; ++i) w.A[i] = 0;
-    return {0, 0, 0};
-  }
-  load_matrix(call->in[3], Rx);
-  load_matrix(call->in[4], Ry);
-  double x = 0, y = 0;
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < m; ++j) {
-      const double Rz = (i == j ? 1.0 : 0.0) - c * M[i * m + j];
-      x += Rz * Rx[i * m + j];
-      y += Rz * Ry[i * m + j];
-      w.C[i * m + j] = c * (Rx[i * m + j] - p.beta * Ry[i * m + j]);
+// One row's share of every sum.
+void add_row(const Operands& o, bool nhsic, int64_t i, double* sum) {
+  const int64_t m = o.K.m;
+  for (int s = 0; s < kSums; ++s) sum[s] = 0;
+  for (int64_t j = 0; j < m; ++j) {
+    const double k = o.K.at(i, j), x = o.X.at(i, j), y = o.Y.at(i, j), g = o.G.at(i, j);
+    sum[kKX] += k * x;
+    sum[kKY] += k * y;
+    sum[kKK] += k * k;
+    sum[kXX] += x * x;
+    sum[kYY] += y * y;
+    sum[kGG] += g * g;
+    sum[kFullK] += o.K.matrix.at(i, j) * o.K.matrix.at(i, j);
+    sum[kFullX] += o.X.matrix.at(i, j) * o.X.matrix.at(i, j);
+    sum[kFullY] += o.Y.matrix.at(i, j) * o.Y.matrix.at(i, j);
+    sum[kFullG] += o.G.matrix.at(i, j) * o.G.matrix.at(i, j);
+    if (j != i) {
+      sum[kOffX] += o.K.off_at(i, j) * o.X.off_at(i, j);
+      sum[kOffY] += o.K.off_at(i, j) * o.Y.off_at(i, j);
     }
-  multiply(call->parallel, M, w.C, w.D, m);
-  multiply(call->parallel, w.D, M, w.A, m);
-  centre(w.A, m, w.vector);
-  return {x - p.beta * y, x, y};
-}
-
-// dL/dG from A = dL/dK: A itself for a linear kernel; (2/g)(S - diag(S 1)), S = A o K, for a Gaussian.
-void gram_gradient(const Params& p, const Work& w, double g, const View& out, int64_t m) {
-  for (int64_t i = 0; i < m; ++i) {
-    double sum = 0;
-    for (int64_t j = 0; j < m; ++j) {
-      const double symmetric = 0.5 * (w.A[i * m + j] + w.A[j * m + i]);
-      const double S = !p.gaussian ? symmetric : i == j || g == 0 ? 0 : 2 / g * symmetric * (1 + w.K[i * m + j]);
-      matrix_row_out(out, i)[j] = (float)S;
-      sum += S;
+    if (nhsic) {
+      const double r = (i == j ? 1.0 : 0.0) - o.ridge * o.inverse[i * m + j];
+      sum[kNormX] += r * o.Rx.at(i, j);
+      sum[kNormY] += r * o.Ry.at(i, j);
     }
-    if (p.gaussian) matrix_row_out(out, i)[i] = (float)-sum;
   }
+  sum[kTrace] = o.G.at(i, i);
 }
 
-// Participation ratio of the features' covariance: tr(Gc)^2/|Gc|^2, whose eigenvalues are the Gram's.
-double effective_rank(const View& gram, double* Gc, double* mean, int64_t m) {
-  load_matrix(gram, Gc);
-  centre(Gc, m, mean);
-  double trace = 0;
-  for (int64_t i = 0; i < m; ++i) trace += Gc[i * m + i];
-  const double square = dot(Gc, Gc, m * m);
-  return square > 0 || square != square ? trace * trace / square : 0;
+// A Frobenius norm from its square; 0 when it is below 1e-12 or nothing but the rounding of the centring.
+double frobenius(double square, double full_square) {
+  const double norm = __builtin_sqrt(square);
+  return norm < 1e-12 || norm < 1e-14 * __builtin_sqrt(full_square) ? 0 : norm;
+}
+inline double ratio(double a, double b) { return b != 0 ? a / b : 0; }
+
+// The loss's terms, and its derivative A = x Xc + y Yc + k Kc (with the U-centred X and Y for the unbiased kind).
+struct Terms {
+  double loss, term_x, term_y;
+  double x, y, k;
+};
+
+Terms terms_of(const KernelCall* call, const Objective& p, const double* sum, double n, double nx, double ny) {
+  const double m = (double)p.m, beta = attr(call, "beta"), gamma = attr(call, "gamma");
+  Terms t = {};
+  if (p.kind == Kind::nhsic) {  // A is a matrix of its own
+    t.term_x = sum[kNormX];
+    t.term_y = sum[kNormY];
+  } else if (p.kind == Kind::cka) {
+    t.term_x = ratio(sum[kKX], n * nx);
+    t.term_y = ratio(sum[kKY], n * ny);
+    t.x = ratio(1, n * nx);
+    t.y = -beta * ratio(1, n * ny);
+    t.k = -ratio(t.term_x - beta * t.term_y, n * n);
+  } else if (p.kind == Kind::phsic) {
+    const double scale = 1 / ((m - 1) * (m - 1));
+    t.term_x = sum[kKK] * scale;
+    t.term_y = sum[kKY] * scale;
+    t.k = 2 * scale;
+    t.y = -gamma * scale;
+  } else {
+    const double scale =
+        p.unbiased ? (p.m >= 4 ? 1 / (m * (m - 3)) : 0) : 1 / __builtin_pow(m - 1, attr(call, "power", 1));
+    t.term_x = sum[p.unbiased ? kOffX : kKX] * scale;
+    t.term_y = sum[p.unbiased ? kOffY : kKY] * scale;
+    t.x = scale;
+    t.y = -beta * scale;
+  }
+  t.loss = t.term_x - (p.kind == Kind::phsic ? gamma : beta) * t.term_y;
+  return t;
 }
 
-// G, Ex, Ey (, Rx, Ry) -> loss[1], report[8], dG[m,m].
+void combine(const KernelCall* call, const Objective& p, const Operands& o, const Terms& t, double* A) {
+  const bool off = p.kind == Kind::hsic && p.unbiased;
+  for_matrix_rows(call, p.m, [&](int64_t i) {
+    double* row = A + i * p.m;
+    for (int64_t j = 0; j < p.m; ++j) {
+      if (off)
+        row[j] = i == j ? 0 : t.x * o.X.off_at(i, j) + t.y * o.Y.off_at(i, j);
+      else
+        row[j] = t.x * o.X.at(i, j) + t.y * o.Y.at(i, j) + t.k * o.K.at(i, j);
+    }
+  });
+}
+
+// nhsic: A = c H M (Rx - beta Ry) M H, M the inverse; a and b are scratch, m*m each.
+void differentiate_nhsic(const KernelCall* call, const Operands& o, double* a, double* b, double* A) {
+  const int64_t m = o.K.m;
+  const double beta = attr(call, "beta");
+  for_matrix_rows(call, m, [&](int64_t i) {
+    for (int64_t j = 0; j < m; ++j) a[i * m + j] = o.Rx.at(i, j) - beta * o.Ry.at(i, j);
+  });
+  multiply(call->parallel, o.inverse, a, b, m);
+  multiply(call->parallel, b, o.inverse, A, m);
+  double grand = 0;
+  for (int64_t i = 0; i < m; ++i) {  // row means in a[0..m), column means in b[0..m)
+    double row = 0, column = 0;
+    for (int64_t j = 0; j < m; ++j) {
+      row += A[i * m + j];
+      column += A[j * m + i];
+    }
+    a[i] = row / (double)m;
+    b[i] = column / (double)m;
+    grand += a[i] / (double)m;
+  }
+  for_matrix_rows(call, m, [&](int64_t i) {
+    for (int64_t j = 0; j < m; ++j) A[i * m + j] = o.ridge * (A[i * m + j] - a[i] - b[j] + grand);
+  });
+}
+
+// linear: dG = A; gaussian: dG = (2/g)(S - diag(S 1)), S = A o (1 + E).
+void write_gradient(const KernelCall* call, const Objective& p, const Operands& o, const double* A) {
+  const View& dG = call->out[2];
+  const double scale = o.g > 0 ? 2 / o.g : 0;
+  for_matrix_rows(call, p.m, [&](int64_t i) {
+    float* row = floats_out(dG) + i * dG.pitch;
+    double others = 0;
+    for (int64_t j = 0; j < p.m; ++j) {
+      const double a = A[i * p.m + j];
+      const double s = p.gaussian ? scale * a * (1 + o.K.matrix.at(i, j)) : a;
+      row[j] = (float)s;
+      if (j != i) others += s;
+    }
+    if (p.gaussian) row[i] = (float)-others;
+  });
+}
+
+// loss[1], report[8] = loss, X term, Y term, unbiased HSIC with X and Y, CKA with X and Y, effective rank.
+void write_report(const KernelCall* call, const Objective& p, const double* sum, const Terms& t, double n, double nx,
+                  double ny) {
+  const double unbiased = p.m >= 4 ? 1 / ((double)p.m * (double)(p.m - 3)) : 0;
+  const double gram = frobenius(sum[kGG], sum[kFullG]);
+  const double report[8] = {t.loss,
+                            t.term_x,
+                            t.term_y,
+                            sum[kOffX] * unbiased,
+                            sum[kOffY] * unbiased,
+                            ratio(sum[kKX], n * nx),
+                            ratio(sum[kKY], n * ny),
+                            ratio(sum[kTrace] * sum[kTrace], gram * gram)};
+  floats_out(call->out[0])[0] = (float)t.loss;
+  for (int i = 0; i < 8; ++i) floats_out(call->out[1])[i] = (float)report[i];
+}
+
+// G, Ex, Ey (, Rx, Ry) -> loss[1], report[8], dG[m,m]
 void run_objective(const KernelCall* call) {
-  const Params& p = *params_of<Params>(call);
-  const View& gram = call->in[0];
-  const int64_t m = gram.rows;
-  const Work w = work_of(call, m);
-  Width width = {0, 0};
-  if (p.gaussian) width = kernel_width(gram, p.sigma, p.features, w.median);
-  kernel_of(gram, p.gaussian, width.g, w.K);
-  load_matrix(call->in[1], w.X);
-  load_matrix(call->in[2], w.Y);
-  for (int64_t i = 0; i < m * m; ++i) {
-    w.Kc[i] = w.K[i];
-    w.Xc[i] = w.X[i];
-    w.Yc[i] = w.Y[i];
+  const Objective& p = *params_of<Objective>(call);
+  const int64_t m = p.m, square = m * m;
+  auto* memory = static_cast<double*>(call->workspace);
+  double *means = memory + p.means, *rows = memory + p.rows, *A = memory + p.A, *normal = memory + p.normal;
+  const bool nhsic = p.kind == Kind::nhsic;
+  const Matrix G = matrix_of(call->in[0]);
+  Matrix K = G;
+  Operands o = {};
+  if (p.gaussian) {
+    auto* E = reinterpret_cast<float*>(memory + p.E);
+    o.g = bandwidth(call, G, m, A);  // A is not in use yet
+    gaussian(call, G, m, o.g, E, m);
+    K = {E, m};
   }
-  centre(w.Kc, m, w.vector);
-  centre(w.Xc, m, w.vector);
-  centre(w.Yc, m, w.vector);
-  const double n = norm(w.Kc, m * m);
-  float* report = floats_out(call->out[1]);
-  report[3] = (float)unbiased_hsic(w.K, w.X, w.C, w.vector, m);
-  report[4] = (float)unbiased_hsic(w.K, w.Y, w.C, w.vector, m);
-  report[5] = (float)safe_ratio(safe_ratio(dot(w.Kc, w.Xc, m * m), norm(w.Xc, m * m)), n);
-  report[6] = (float)safe_ratio(safe_ratio(dot(w.Kc, w.Yc, m * m), norm(w.Yc, m * m)), n);
-  report[7] = (float)effective_rank(gram, w.C, w.vector, m);
-  const Terms terms = p.kind == kHsic    ? hsic_terms(p, w, m)
-                      : p.kind == kCka   ? cka_terms(p, w, m)
-                      : p.kind == kPhsic ? phsic_terms(p, w, m)
-                                         : nhsic_terms(call, p, w, m);
-  report[0] = floats_out(call->out[0])[0] = (float)terms.loss;
-  report[1] = (float)terms.x;
-  report[2] = (float)terms.y;
-  gram_gradient(p, w, width.g, call->out[2], m);
+  o.K = centre(call, K, m, means);
+  o.X = centre(call, matrix_of(call->in[1]), m, means + 2 * m);
+  o.Y = centre(call, matrix_of(call->in[2]), m, means + 4 * m);
+  o.G = centre(call, G, m, means + 6 * m);
+  if (nhsic) {
+    o.Rx = matrix_of(call->in[3]);
+    o.Ry = matrix_of(call->in[4]);
+    o.ridge = attr(call, "eps", 1e-5) * (double)m;
+    o.inverse = normal + 2 * square;
+    invert_centred(call, o.K, o.ridge, normal, normal + square, normal + 2 * square);
+  }
+  for_matrix_rows(call, m, [&](int64_t i) { add_row(o, nhsic, i, rows + i * kSums); });
+  double sum[kSums] = {};
+  for (int64_t i = 0; i < m; ++i)
+    for (int s = 0; s < kSums; ++s) sum[s] += rows[i * kSums + s];
+  const double n = frobenius(sum[kKK], sum[kFullK]), nx = frobenius(sum[kXX], sum[kFullX]);
+  const double ny = frobenius(sum[kYY], sum[kFullY]);
+  const Terms terms = terms_of(call, p, sum, n, nx, ny);
+  if (nhsic)
+    differentiate_nhsic(call, o, normal, normal + square, A);
+  else
+    combine(call, p, o, terms, A);
+  write_gradient(call, p, o, A);
+  write_report(call, p, sum, terms, n, nx, ny);
 }
 
 const Kernel kernels[] = {
