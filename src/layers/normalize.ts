@@ -1,7 +1,7 @@
 // Batch normalisation whose statistics belong to the tensor, not to the layer that reads it: a dense block's channel is
 // measured once, whichever number of later layers normalise it. Called by every layer that begins with BN.
 // The rule easy to break: a concatenation has no statistics of its own, only those of its parts.
-import type { Tensor } from '../graph/graph';
+import type { Graph, Tensor } from '../graph/graph';
 import * as ops from '../graph/ops';
 
 export type Activation = 'none' | 'relu' | 'leakyRelu' | 'elu' | 'tanh' | 'sigmoid';
@@ -67,6 +67,30 @@ export interface NormalizeOptions {
   readonly alpha?: number;
   /** [C]: multiplies gain and offset, i.e. weights each channel after normalisation (see connectionWeights). */
   readonly channelWeights?: Tensor;
+}
+
+/** A constant vector of `value`, one for each length in a graph. */
+export function constantVector(graph: Graph, length: number, value: number): Tensor {
+  const key = `vector:${length}:${value}`;
+  const known = graph.memo.get(key);
+  if (known) return known[0]!;
+  const made = graph.constant(`/constant_${value}_${length}`, [length], new Float32Array(length).fill(value));
+  graph.memo.set(key, [made]);
+  return made;
+}
+
+/** BN(x) without gain and offset, for what a convolution or an objective reads directly. x: [..., C]. */
+export function whiten(name: string, x: Tensor): Tensor {
+  const { graph } = x;
+  const channels = x.shape.at(-1)!;
+  return graph.scope(name, () =>
+    ops.batchNorm(x, {
+      ...statisticsOf(x),
+      gamma: constantVector(graph, channels, 1),
+      beta: constantVector(graph, channels, 0),
+      training: graph.training,
+    }),
+  );
 }
 
 /** act(BN(x)) with learned gain and offset `gamma`, `beta` of shape [C]. x: [..., C]. */

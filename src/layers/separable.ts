@@ -3,7 +3,7 @@
 import type { Tensor } from '../graph/graph';
 import * as ops from '../graph/ops';
 import { heNormal, normal } from './init';
-import { type Activation, connectionWeights, normalize } from './normalize';
+import { type Activation, connectionWeights, normalize, whiten } from './normalize';
 
 export interface SeparableOptions {
   readonly activation?: Activation;
@@ -25,7 +25,8 @@ export function separableConv(x: Tensor, filters: number, stride = 1): Tensor {
 
 /** T: BN -> activation -> separable convolution. Declares its parameters in the scope it is called in. */
 export function composite(x: Tensor, filters: number, options: SeparableOptions = {}): Tensor {
-  const weights = options.sources && options.sources.length > 0 ? connectionWeights(options.sources) : undefined;
+  // A single source's weight would be undone by the normalisation that follows.
+  const weights = options.sources && options.sources.length > 1 ? connectionWeights(options.sources) : undefined;
   const active = normalize('bn', x, {
     activation: options.activation ?? 'relu',
     ...(weights ? { channelWeights: weights } : {}),
@@ -34,7 +35,7 @@ export function composite(x: Tensor, filters: number, options: SeparableOptions 
 }
 
 /**
- * First layer on a raw image: BN -> 3x3 convolution. A separable convolution of a one-channel image would give every
+ * First layer on a raw image: BN (no gain, no offset) -> 3x3 convolution. A separable convolution of a one-channel image would give every
  * output channel the same map times a number, and a rectifier before it would drop half the image, so T is not used.
  */
 export function stem(x: Tensor, filters: number, stride = 1): Tensor {
@@ -42,11 +43,11 @@ export function stem(x: Tensor, filters: number, stride = 1): Tensor {
   const channels = x.shape[3]!;
   const shape = [3, 3, channels, filters];
   const weight = graph.param('weight', shape, heNormal(graph, 'weight', shape, 9 * channels));
-  return ops.conv2d(normalize('bn', x), weight, { stride });
+  return ops.conv2d(whiten('bn', x), weight, { stride });
 }
 
-/** Fully connected layer with bias. x [N,C] -> [N,units]. `biasValue` starts every bias. */
-export function dense(name: string, x: Tensor, units: number, biasValue = 0): Tensor {
+/** Fully connected layer. x [N,C] -> [N,units]. `bias` starts every bias; null leaves it out, as before a BN. */
+export function dense(name: string, x: Tensor, units: number, bias: number | null = 0): Tensor {
   const { graph } = x;
   return graph.scope(name, () => {
     const inputs = x.shape[1]!;
@@ -55,6 +56,6 @@ export function dense(name: string, x: Tensor, units: number, biasValue = 0): Te
       [inputs, units],
       normal(graph, 'weight', [inputs, units], Math.sqrt(1 / inputs)),
     );
-    return ops.dense(x, weight, graph.param('bias', [units], biasValue));
+    return bias === null ? ops.dense(x, weight) : ops.dense(x, weight, graph.param('bias', [units], bias));
   });
 }

@@ -41,14 +41,6 @@ interface UnitLoss {
   readonly report?: Tensor;
 }
 
-/** concat for any number of parts: native nodes take at most 64 inputs. */
-function concatAll(parts: readonly Tensor[]): Tensor {
-  if (parts.length <= 32) return ops.concat([...parts], { axis: 0 });
-  const joined: Tensor[] = [];
-  for (let start = 0; start < parts.length; start += 32) joined.push(concatAll(parts.slice(start, start + 32)));
-  return concatAll(joined);
-}
-
 function dependence(features: Tensor, kernels: BatchKernels, options: ObjectiveOptions): UnitLoss {
   const G = ops.gram(features);
   // The cross-entropy rules are measured by cka too, so that runs can be compared.
@@ -153,16 +145,17 @@ function attachUnits(graph: Graph, head: Unit, attach: AttachOptions, accuracy: 
         for (const [index, param] of unit.params.entries()) update(param, gradients[index]!, attach.optimizer);
         losses.push(loss);
         if (report) {
-          reports.push(ops.reshape(report, [1, REPORT_COLUMNS.length]));
+          reports.push(report);
           reportNames.push(unit.name);
         }
       }),
     );
   }
   return {
-    losses: concatAll(losses),
+    losses: ops.concat(losses),
     names: graph.units.map((unit) => unit.name),
-    reports: concatAll(reports),
+    // Vectors are joined by placement, whatever their number.
+    reports: ops.reshape(ops.concat(reports), [reports.length, REPORT_COLUMNS.length]),
     reportNames,
     accuracy,
   };

@@ -1,18 +1,9 @@
 // What an objective looks at: a unit's output pooled, normalised, grouped and flattened to [m, d], and the kernel
 // matrices of the batch, which all units share. Called by attach.ts.
-import type { Graph, Tensor } from '../graph/graph';
+import type { Tensor } from '../graph/graph';
 import * as ops from '../graph/ops';
+import { constantVector } from '../layers/normalize';
 import type { ObjectiveOptions } from './options';
-
-/** A constant vector of `value`, one for each length in a graph. */
-function constantVector(graph: Graph, length: number, value: number): Tensor {
-  const key = `vector:${length}:${value}`;
-  const known = graph.memo.get(key);
-  if (known) return known[0]!;
-  const made = graph.constant(`/constant_${value}_${length}`, [length], new Float32Array(length).fill(value));
-  graph.memo.set(key, [made]);
-  return made;
-}
 
 /** Average-pools [m,H,W,C] to at most cells x cells. */
 export function poolTo(z: Tensor, cells: number): Tensor {

@@ -16,25 +16,25 @@ export function generator(seed: number): () => number {
   };
 }
 
-/** Bars at class-dependent places with noise: a small net learns it in a few dozen steps. */
-export function barDataset(count: number, side: number, classes: number, seed = 7): ImageDataset {
+/** Stripes with noise, a direction and a period for each class: a small net learns them in a few dozen steps. */
+export function stripeDataset(count: number, side: number, classes: number, seed = 7): ImageDataset {
   const next = generator(seed);
   const images = new Uint8Array(count * side * side);
   const labels = new Int32Array(count);
   for (let index = 0; index < count; index += 1) {
     const label = index % classes;
     labels[index] = label;
-    const bar = Math.floor(((label + 0.5) * side) / classes);
+    const period = 2 + 2 * (label >> 1);
     for (let row = 0; row < side; row += 1) {
       for (let column = 0; column < side; column += 1) {
-        const lit = column === bar || (row === bar && label % 2 === 0);
+        const lit = (label % 2 === 0 ? row : column) % period < period / 2;
         images[(index * side + row) * side + column] = (lit ? 150 : 30) + next() * 90;
       }
     }
   }
   const names = Array.from({ length: classes }, (_, index) => `class ${index}`);
   return {
-    name: 'bars',
+    name: 'stripes',
     images,
     labels,
     count,
@@ -59,7 +59,7 @@ export function objective(name: ObjectiveName, extra: Partial<ObjectiveOptions> 
 }
 
 export function tinyTrainer(name: ObjectiveName, extra: Partial<TrainerOptions> = {}): Trainer {
-  const data = extra.data ?? barDataset(96, 8, 4);
+  const data = extra.data ?? stripeDataset(96, 8, 4);
   return new Trainer({
     model: tinyNet,
     spec: { classes: data.classes.length, input: [data.height, data.width, data.channels], mean: [0.3], std: [0.2] },

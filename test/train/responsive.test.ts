@@ -1,11 +1,11 @@
 // The event loop stays free while a step runs on the plan's own thread.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { describe, expect, it } from 'vitest';
-import { barDataset, tinyTrainer } from './fixtures';
+import { stripeDataset, tinyTrainer } from './fixtures';
 
 describe('event loop', () => {
   it('is delayed by less than 20 ms (99th percentile) while training', async () => {
-    const data = barDataset(256, 48, 4);
+    const data = stripeDataset(256, 48, 4);
     const trainer = tinyTrainer('cka', { data, batch: 64, threads: 2 });
     await trainer.run(1);
     const delay = monitorEventLoopDelay({ resolution: 5 });

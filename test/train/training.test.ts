@@ -9,7 +9,7 @@ import type { ObjectiveName } from '../../src/objectives/options';
 import { loadCheckpoint, restore, saveCheckpoint } from '../../src/train/checkpoint';
 import { resolveConfig } from '../../src/train/config';
 import { meanReports } from '../../src/train/trainer';
-import { barDataset, objective, tinyTrainer } from './fixtures';
+import { objective, stripeDataset, tinyTrainer } from './fixtures';
 import trajectories from './trajectories.json';
 
 const folder = mkdtempSync(join(tmpdir(), 'gramian-training-'));
@@ -31,11 +31,12 @@ describe('training', () => {
     }
   });
 
-  it.each(['cka', 'nhsic', 'phsic', 'local-ce', 'predsim', 'bp'] as const)('%s learns the bars', async (name) => {
-    const data = barDataset(192, 12, 4);
+  // hsic collapses and nhsic saturates here, as docs/method.md says; neither is expected to learn.
+  it.each(['cka', 'phsic', 'local-ce', 'predsim', 'bp'] as const)('%s learns the stripes', async (name) => {
+    const data = stripeDataset(192, 12, 4);
     const trainer = tinyTrainer(name, { data, batch: 32, lr: 0.01 });
     await trainer.run(150);
-    const held = barDataset(64, 12, 4, 99);
+    const held = stripeDataset(64, 12, 4, 99);
     const predictions = await trainer.predict(held);
     trainer.dispose();
     const hits = predictions.filter((label, index) => label === held.labels[index]).length;
