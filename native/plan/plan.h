@@ -61,6 +61,7 @@ struct Plan {
 void prune(Plan& plan);
 void bypass_identities(Plan& plan);
 void fold_batch_norms(Plan& plan);
+void fuse_backward(Plan& plan);
 void schedule(Plan& plan);
 void place_aliases(Plan& plan);
 void reuse_inputs(Plan& plan);

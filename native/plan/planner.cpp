@@ -60,6 +60,7 @@ Plan make_plan(Graph graph, Backend& backend) {
   find_range_checks(plan);
   bypass_identities(plan);
   fold_batch_norms(plan);
+  fuse_backward(plan);
   schedule(plan);
   place_aliases(plan);
   reuse_inputs(plan);

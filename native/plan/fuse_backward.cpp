@@ -1,0 +1,161 @@
+// Joins a unit's local backward into one launch that reads x once and keeps no map-sized gradient:
+//
+//   du = avgPoolGrad(g)                                     (when the objective pooled the features; else du is a temp)
+//   da = conv2dGradInput(du, w) depthwise 3x3
+//   dw = conv2dGradFilter(x, du, m, v, gamma, beta)         (its batchNorm already folded in by fuse.cpp)
+//   dgamma, dbeta = batchNormGradParams(da, x, m, v, gamma, beta)
+//   becomes   dw, dgamma, dbeta = depthwiseBackward(g or du, w, x, m, v, gamma, beta)
+//
+// Done when nothing else reads da, nor du in the pooled case. Under back-propagation da also leads to dx and stays.
+// The rule easy to break: the joined launch reads w, gamma and beta where the last of the parts did.
+#include <algorithm>
+
+#include "core/text.h"
+#include "plan/plan.h"
+
+namespace gramian {
+namespace {
+
+constexpr size_t kNone = static_cast<size_t>(-1);
+
+/** Who makes and who reads each tensor. */
+struct Uses {
+  std::vector<size_t> maker;
+  std::vector<std::vector<size_t>> readers;
+
+  explicit Uses(const Plan& plan) : maker(plan.graph.tensors.size(), kNone), readers(plan.graph.tensors.size()) {
+    for (size_t i = 0; i < plan.steps.size(); ++i) {
+      for (int32_t id : plan.steps[i].node.outputs)
+        if (!plan.graph.tensors[id].persistent()) maker[id] = i;
+      for (int32_t id : plan.steps[i].node.inputs) readers[id].push_back(i);
+    }
+    for (int32_t id : plan.graph.outputs) readers[id].push_back(kNone);
+  }
+};
+
+/** Indices into plan.steps; `pool` is kNone when the gradient was not pooled. */
+struct Match {
+  size_t pool, input, filter, norm;
+};
+
+bool made_by(const Plan& plan, const Uses& uses, int32_t id, const char* op, size_t* step) {
+  *step = uses.maker[id];
+  return *step != kNone && plan.steps[*step].node.op == op;
+}
+
+bool depthwise3x3(const Plan& plan, const Node& input) {
+  const Shape& w = plan.graph.tensors[input.inputs[1]].shape;
+  const int64_t channels = plan.graph.tensors[input.outputs[0]].cols();
+  return w[0] == 3 && w[1] == 3 && w[2] == 1 && w[3] == channels && channels > 1 &&
+         input.number("groups") == static_cast<double>(channels) && input.number("dilationH") == 1 &&
+         input.number("dilationW") == 1;
+}
+
+/** The folded filter gradient that reads du and the same x and statistics as `norm`. */
+size_t filter_step(const Plan& plan, const Uses& uses, int32_t du, const Node& norm) {
+  for (size_t i : uses.readers[du]) {
+    if (i == kNone) continue;
+    const Node& node = plan.steps[i].node;
+    if (node.op != "conv2dGradFilter" || node.inputs.size() != 6 || node.inputs[1] != du) continue;
+    const bool same = node.inputs[0] == norm.inputs[1] &&
+                      std::equal(node.inputs.begin() + 2, node.inputs.end(), norm.inputs.begin() + 2);
+    if (same && node.number("bnEps") == norm.number("eps") && node.number("bnAlpha") == norm.number("alpha") &&
+        node.string("bnActivation") == norm.string("activation"))
+      return i;
+  }
+  return kNone;
+}
+
+/** A pooling whose windows tile the map, read by the two convolution gradients alone. */
+size_t pool_step(const Plan& plan, const Uses& uses, int32_t du) {
+  size_t pool;
+  if (!made_by(plan, uses, du, "avgPoolGrad", &pool) || uses.readers[du].size() != 2) return kNone;
+  const Node& node = plan.steps[pool].node;
+  const bool tiles =
+      node.number("strideH") == node.number("kernelH") && node.number("strideW") == node.number("kernelW");
+  return tiles ? pool : kNone;
+}
+
+bool find_match(const Plan& plan, const Uses& uses, size_t norm, Match* match) {
+  const Node& node = plan.steps[norm].node;
+  if (node.op != "batchNormGradParams") return false;
+  match->norm = norm;
+  const int32_t da = node.inputs[0];
+  if (!made_by(plan, uses, da, "conv2dGradInput", &match->input) || uses.readers[da].size() != 1) return false;
+  const Node& input = plan.steps[match->input].node;
+  if (!depthwise3x3(plan, input)) return false;
+  match->filter = filter_step(plan, uses, input.inputs[0], node);
+  if (match->filter == kNone) return false;
+  match->pool = pool_step(plan, uses, input.inputs[0]);
+  return true;
+}
+
+/** Whether a step between the parts writes w, gamma or beta in place. */
+bool written_between(const Plan& plan, const Match& match) {
+  const Step &input = plan.steps[match.input], &filter = plan.steps[match.filter], &norm = plan.steps[match.norm];
+  const int32_t first = std::min({input.append, filter.append, norm.append});
+  const int32_t last = std::max({input.append, filter.append, norm.append});
+  for (const Step& step : plan.steps) {
+    if (step.append <= first || step.append >= last) continue;
+    for (int32_t id : step.node.outputs) {
+      const auto& reads = norm.node.inputs;
+      if (id == input.node.inputs[1] || std::find(reads.begin(), reads.end(), id) != reads.end()) return true;
+    }
+  }
+  return false;
+}
+
+Attribute number_attribute(const char* key, double value) {
+  Attribute attr;
+  attr.key = key;
+  attr.number = value;
+  return attr;
+}
+
+Node joined(const Plan& plan, const Match& match) {
+  const Node &input = plan.steps[match.input].node, &filter = plan.steps[match.filter].node;
+  const Node& norm = plan.steps[match.norm].node;
+  Node node;
+  node.op = "depthwiseBackward";
+  node.unit = norm.unit;
+  node.name = filter.name;
+  node.attrs = filter.attrs;
+  const int32_t du = input.inputs[0];
+  node.inputs = {du, input.inputs[1]};
+  if (match.pool != kNone) {
+    const Node& pool = plan.steps[match.pool].node;
+    const Shape& map = plan.graph.tensors[du].shape;
+    node.inputs[0] = pool.inputs[0];
+    node.attrs.push_back(number_attribute("poolKernelH", pool.number("kernelH")));
+    node.attrs.push_back(number_attribute("poolKernelW", pool.number("kernelW")));
+    node.attrs.push_back(number_attribute("poolPadTop", pool.number("padTop")));
+    node.attrs.push_back(number_attribute("poolPadLeft", pool.number("padLeft")));
+    node.attrs.push_back(number_attribute("outHeight", static_cast<double>(map[1])));
+    node.attrs.push_back(number_attribute("outWidth", static_cast<double>(map[2])));
+  }
+  node.inputs.insert(node.inputs.end(), norm.inputs.begin() + 1, norm.inputs.end());
+  node.outputs = {filter.outputs[0], norm.outputs[0], norm.outputs[1]};
+  return node;
+}
+
+}  // namespace
+
+void fuse_backward(Plan& plan) {
+  const Uses uses(plan);
+  std::vector<char> gone(plan.steps.size());
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    Match match;
+    if (!find_match(plan, uses, i, &match) || written_between(plan, match)) continue;
+    Step& step = plan.steps[i];
+    Node node = joined(plan, match);
+    step.append = std::max({step.append, plan.steps[match.filter].append, plan.steps[match.input].append});
+    step.node = std::move(node);
+    gone[match.input] = gone[match.filter] = 1;
+    if (match.pool != kNone) gone[match.pool] = 1;
+    plan.fused.push_back(cat("the backward of \"", step.node.name, "\" into one depthwiseBackward"));
+  }
+  size_t index = 0;
+  std::erase_if(plan.steps, [&](const Step&) { return gone[index++] != 0; });
+}
+
+}  // namespace gramian
