@@ -1,96 +1,104 @@
-// Selection of rows of a sample: topK by L2 norm (paper 004's feature selection), gather by index and its gradient.
-// The rule easy to break: an index from outside is data and may be wrong; it is reported, never followed.
+// gather rows by index, its gradient, and topK, which chooses the rows.
+// Called through the table built in table.cpp. Samples are independent; within a sample the order is the index order.
+// The rule easy to break: an index outside 0..P-1 sets *call->failure and its row reads as 0 and receives nothing.
+#include "cpu/kernels/select.h"
 #include "cpu/kernels/spans.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
 
-const char* const kBadIndex = "[gather] an index is outside the rows it selects from";
+struct Shape {
+  int64_t N, P, K, D;
+};
 
-bool indices_valid(const KernelCall* call, const int32_t* index, int64_t count, int64_t rows) {
-  for (int64_t i = 0; i < count; ++i)
-    if (index[i] < 0 || index[i] >= rows) {
-      __atomic_store_n(call->failure, kBadIndex, __ATOMIC_RELAXED);
-      return false;
+// Whether any index is out of range; said once, before the parallel part.
+void check_index(const KernelCall* call, const View& index, int64_t P) {
+  for (int64_t n = 0; n < index.rows; ++n)
+    for (int64_t k = 0; k < index.cols; ++k) {
+      const int32_t i = ints(index)[n * index.pitch + k];
+      if (i < 0 || i >= P) *call->failure = "[gather] an index is outside 0..P-1";
     }
-  return true;
 }
 
-void copy_row(float* to, const float* from, int64_t cols) { memcpy(to, from, (size_t)cols * sizeof(float)); }
-
-// x[N,P,D], index[N,K] -> y[N,K,D].
+// x[N,P,D], index[N,K] -> y[N,K,D]
 void run_gather(const KernelCall* call) {
-  const View &x = call->in[0], &y = call->out[0], &index = call->in[1];
-  const int64_t rows = x.shape[1], picks = y.shape[1], cols = x.shape[2];
-  parallel_for(call->parallel, x.shape[0], [&](int64_t n) {
-    const int32_t* chosen = ints(index) + n * index.pitch;
-    const bool valid = indices_valid(call, chosen, picks, rows);
-    for (int64_t k = 0; k < picks; ++k) {
-      float* to = floats_out(y) + (n * picks + k) * y.pitch;
-      if (valid)
-        copy_row(to, floats(x) + (n * rows + chosen[k]) * x.pitch, cols);
+  const View &x = call->in[0], &index = call->in[1], &y = call->out[0];
+  const Shape s = {x.shape[0], x.shape[1], y.shape[1], x.cols};
+  check_index(call, index, s.P);
+  for_groups(call->parallel, s.N * s.K, s.D, [&](int64_t r0, int64_t r1) {
+    for (int64_t r = r0; r < r1; ++r) {
+      const int64_t n = r / s.K;
+      const int32_t from = ints(index)[n * index.pitch + r % s.K];
+      float* to = floats_out(y) + r * y.pitch;
+      if (from >= 0 && from < s.P)
+        memcpy(to, floats(x) + (n * s.P + from) * x.pitch, (size_t)s.D * sizeof(float));
       else
-        memset(to, 0, (size_t)cols * sizeof(float));
+        memset(to, 0, (size_t)s.D * sizeof(float));
     }
   });
 }
 
-// dy[N,K,D], index[N,K] -> dx[N,P,D]: added in the order of the indices.
-void run_gather_grad(const KernelCall* call) {
+// dy[N,K,D], index[N,K] -> dx[N,P,D]
+void run_gradient(const KernelCall* call) {
   const View &dy = call->in[0], &index = call->in[1], &dx = call->out[0];
-  const int64_t rows = dx.shape[1], picks = dy.shape[1], cols = dx.shape[2];
-  parallel_for(call->parallel, dx.shape[0], [&](int64_t n) {
-    for (int64_t p = 0; p < rows; ++p)
-      memset(floats_out(dx) + (n * rows + p) * dx.pitch, 0, (size_t)cols * sizeof(float));
-    const int32_t* chosen = ints(index) + n * index.pitch;
-    if (!indices_valid(call, chosen, picks, rows)) return;
-    for (int64_t k = 0; k < picks; ++k) {
-      const float* from = floats(dy) + (n * picks + k) * dy.pitch;
-      float* to = floats_out(dx) + (n * rows + chosen[k]) * dx.pitch;
-      int64_t c = 0;
-      for (; c + W <= cols; c += W) store(to + c, load(to + c) + load(from + c));
-      if (c < cols)
-        store_n(to + c, load_n(to + c, (int)(cols - c)) + load_n(from + c, (int)(cols - c)), (int)(cols - c));
+  const Shape s = {dx.shape[0], dx.shape[1], dy.shape[1], dx.cols};
+  check_index(call, index, s.P);
+  for_groups(call->parallel, s.N, (s.P + s.K) * s.D, [&](int64_t n0, int64_t n1) {
+    for (int64_t n = n0; n < n1; ++n) {
+      for (int64_t p = 0; p < s.P; ++p)
+        memset(floats_out(dx) + (n * s.P + p) * dx.pitch, 0, (size_t)s.D * sizeof(float));
+      for (int64_t k = 0; k < s.K; ++k) {
+        const int32_t p = ints(index)[n * index.pitch + k];
+        if (p < 0 || p >= s.P) continue;
+        const float* from = floats(dy) + (n * s.K + k) * dy.pitch;
+        float* to = floats_out(dx) + (n * s.P + p) * dx.pitch;
+        for (int64_t d = 0; d < s.D; ++d) to[d] += from[d];
+      }
     }
   });
 }
 
-// Squared norms of a sample's rows, then a threshold found by a heap-free selection: rank each row by how many others
-// come before it. P is a few hundred, so P^2 comparisons of numbers already in cache are cheap and need no scratch.
-void prepare_top_k(KernelCall* call) {
-  call->workspace_bytes = call->in[0].shape[0] * call->in[0].shape[1] * (int64_t)sizeof(double);
+// Squared L2 norm in float64; a NaN counts as less than any norm.
+double squared_norm(const float* x, int64_t n) {
+  double lanes[4] = {};
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4)
+    for (int lane = 0; lane < 4; ++lane) lanes[lane] += (double)x[i + lane] * (double)x[i + lane];
+  for (; i < n; ++i) lanes[0] += (double)x[i] * (double)x[i];
+  const double sum = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+  return sum == sum ? sum : -1;
 }
 
-double squared_norm(const float* row, int64_t cols) {
-  double sum = 0;
-  for (int64_t c = 0; c < cols; ++c) sum += (double)row[c] * (double)row[c];
-  return sum;
+// Two copies of each sample's norms: one to read, one for the selection to reorder.
+void prepare_top(KernelCall* call) {
+  const View& x = call->in[0];
+  call->workspace_bytes = x.rows * 2 * (int64_t)sizeof(double);
+  if (call->out[0].cols > x.shape[1]) call->error = "topK's k is larger than the number of rows";
 }
 
-// x[N,P,D] -> index[N,k], ascending; a NaN norm ranks first, so that it is seen.
-void run_top_k(const KernelCall* call) {
+// x[N,P,D] -> index[N,k]
+void run_top(const KernelCall* call) {
   const View &x = call->in[0], &index = call->out[0];
-  const int64_t rows = x.shape[1], picks = index.shape[1];
-  parallel_for(call->parallel, x.shape[0], [&](int64_t n) {
-    double* norm = static_cast<double*>(call->workspace) + n * rows;
-    for (int64_t p = 0; p < rows; ++p) {
-      norm[p] = squared_norm(floats(x) + (n * rows + p) * x.pitch, x.shape[2]);
-      if (norm[p] != norm[p]) norm[p] = __builtin_inf();
-    }
-    int32_t* to = static_cast<int32_t*>(index.data) + n * index.pitch;
-    int64_t found = 0;
-    for (int64_t p = 0; p < rows && found < picks; ++p) {
-      int64_t before = 0;
-      for (int64_t q = 0; q < rows; ++q) before += norm[q] > norm[p] || (norm[q] == norm[p] && q < p);
-      if (before < picks) to[found++] = (int32_t)p;
+  const int64_t N = x.shape[0], P = x.shape[1], k = index.cols;
+  for_groups(call->parallel, N, P * x.cols, [&](int64_t n0, int64_t n1) {
+    for (int64_t n = n0; n < n1; ++n) {
+      double* norms = static_cast<double*>(call->workspace) + n * 2 * P;
+      double* scratch = norms + P;
+      for (int64_t p = 0; p < P; ++p) norms[p] = scratch[p] = squared_norm(floats(x) + (n * P + p) * x.pitch, x.cols);
+      const double threshold = nth_smallest(scratch, P, P - k);
+      int64_t ties = k, found = 0;  // how many of the rows equal to the threshold are among the k
+      for (int64_t p = 0; p < P; ++p) ties -= norms[p] > threshold;
+      int32_t* to = static_cast<int32_t*>(index.data) + n * index.pitch;
+      for (int64_t p = 0; p < P && found < k; ++p)
+        if (norms[p] > threshold || (norms[p] == threshold && ties-- > 0)) to[found++] = (int32_t)p;
     }
   });
 }
 
 const Kernel kernels[] = {
     {"gather", prepare_nothing, run_gather},
-    {"gatherGrad", prepare_nothing, run_gather_grad},
-    {"topK", prepare_top_k, run_top_k},
+    {"gatherGrad", prepare_nothing, run_gradient},
+    {"topK", prepare_top, run_top},
 };
 
 }  // namespace

@@ -1,69 +1,77 @@
-// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011).
-// Included by dropout.cpp and dataset.cpp; docs/ops.md says which counter draws what.
-// The rule easy to break: a number is a function of (seed, counter) alone, so nothing here keeps state.
+// The counter-based random generator: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as
+// 1, 2, 3", SC 2011). A number is a function of seed, counter and purpose alone, so any thread may draw any of them.
+// Used by dropout.cpp and dataset.cpp; docs/ops.md ("Random numbers") says which counter each purpose uses.
+// The rule easy to break: changing a counter changes every trained model.
 #pragma once
 #include "cpu/simd.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
 
-struct Words {
-  uint32_t w[4];
-};
+enum Purpose : uint32_t { kDropout = 0, kAugmentation = 1, kNoise = 2, kPermutation = 3 };
 
-struct PhiloxKey {
+struct Key {
   uint32_t low, high;
 };
-
-// seed: an integer in 0..2^53-1, as attributes carry it.
-[[maybe_unused]] inline PhiloxKey philox_key(double seed) {
-  const uint64_t bits = (uint64_t)seed;
+// 0 <= seed < 2^53.
+[[maybe_unused]] inline Key key_of(double seed) {
+  const auto bits = (uint64_t)seed;
   return {(uint32_t)bits, (uint32_t)(bits >> 32)};
 }
 
-[[maybe_unused]] inline Words philox(PhiloxKey key, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3) {
+typedef uint32_t vu __attribute__((vector_size(W * 4)));
+typedef uint64_t vq __attribute__((vector_size(W * 4)));
+
+// The 64-bit products of the even lanes with `factor`.
+[[maybe_unused]] inline vq multiply_even(vq a, uint32_t factor) {
+#if defined(__AVX512F__)
+  return (vq)_mm512_maskz_mul_epu32((__mmask8)-1, (__m512i)a, _mm512_set1_epi64((long long)factor));
+#elif defined(__AVX2__)
+  return (vq)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x((long long)factor));
+#elif defined(__SSE2__) && !defined(GRAMIAN_SCALAR)
+  return (vq)_mm_mul_epu32((__m128i)a, _mm_set1_epi64x((long long)factor));
+#else
+  return (a & 0xffffffffu) * (uint64_t)factor;
+#endif
+}
+
+[[maybe_unused]] inline void multiply_wide(vu a, uint32_t factor, vu* high, vu* low) {
+  const vq even = multiply_even((vq)a, factor), odd = multiply_even((vq)a >> 32, factor);
+  const vq mask = (vq{} + 0xffffffffu);
+  *low = (vu)((even & mask) | (odd << 32));
+  *high = (vu)((even >> 32) | (odd & ~mask));
+}
+
+// The four words of W consecutive counters (c0 + lane, c1, c2, c3).
+[[maybe_unused]] inline void philox(Key key, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, vu (&words)[4]) {
+  uint32_t first[W];
+  for (int i = 0; i < W; ++i) first[i] = c0 + (uint32_t)i;
+  memcpy(&words[0], first, sizeof words[0]);
+  words[1] = vu{} + c1;
+  words[2] = vu{} + c2;
+  words[3] = vu{} + c3;
   for (int round = 0; round < 10; ++round) {
-    const uint64_t left = (uint64_t)0xD2511F53u * c0, right = (uint64_t)0xCD9E8D57u * c2;
-    const uint32_t n0 = (uint32_t)(right >> 32) ^ c1 ^ key.low, n2 = (uint32_t)(left >> 32) ^ c3 ^ key.high;
-    c0 = n0;
-    c1 = (uint32_t)right;
-    c2 = n2;
-    c3 = (uint32_t)left;
+    vu high0, low0, high2, low2;
+    multiply_wide(words[0], 0xD2511F53u, &high0, &low0);
+    multiply_wide(words[2], 0xCD9E8D57u, &high2, &low2);
+    words[0] = high2 ^ words[1] ^ key.low;
+    words[1] = low2;
+    words[2] = high0 ^ words[3] ^ key.high;
+    words[3] = low0;
     key.low += 0x9E3779B9u;
     key.high += 0xBB67AE85u;
   }
-  return {{c0, c1, c2, c3}};
 }
 
-// In [0, 1), exact in float.
+// The four words of one counter.
+[[maybe_unused]] inline void philox(Key key, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t (&words)[4]) {
+  vu lanes[4];
+  philox(key, c0, c1, c2, c3, lanes);
+  for (int w = 0; w < 4; ++w) words[w] = lanes[w][0];
+}
+
+// Uniform in [0, 1): 24 bits, exact in float.
 [[maybe_unused]] inline float uniform(uint32_t word) { return (float)(word >> 8) * 0x1p-24f; }
-
-// Box-Muller on a pair of words: the even element of the pair is radius*cos, the odd one radius*sin.
-[[maybe_unused]] inline void normal_pair(uint32_t p, uint32_t q, float* even, float* odd) {
-  const double radius = __builtin_sqrt(-2 * __builtin_log((double)((p >> 8) + 1) * 0x1p-24));
-  const double turn = 2 * 3.14159265358979323846 * (double)uniform(q);
-  *even = (float)(radius * __builtin_cos(turn));
-  *odd = (float)(radius * __builtin_sin(turn));
-}
-
-// Where position i of 0..n-1 goes in this epoch's order: a Feistel network, walked until it lands below n.
-[[maybe_unused]] inline int64_t permute(PhiloxKey key, int64_t n, uint32_t epoch, int64_t i) {
-  int half = 1;
-  while (((int64_t)1 << (2 * half)) < n) ++half;
-  const uint64_t mask = ((uint64_t)1 << half) - 1;
-  uint64_t place = (uint64_t)i;
-  do {
-    uint64_t left = place >> half, right = place & mask;
-    for (uint32_t round = 0; round < 6; ++round) {
-      const uint64_t word = philox(key, (uint32_t)right, round, epoch, 3).w[0] & mask;
-      const uint64_t next = left ^ word;
-      left = right;
-      right = next;
-    }
-    place = (left << half) | right;
-  } while (place >= (uint64_t)n);
-  return (int64_t)place;
-}
 
 }  // namespace
 }  // namespace gramian::cpu::GRAMIAN_ISA
