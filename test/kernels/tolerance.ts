@@ -19,7 +19,7 @@ export interface Comparison {
   readonly shape: Shape;
   /** Error relative to size; 0 means equal values (of either zero). */
   readonly relative: number;
-  /** Size is the element's own (plus 1e-7 for values near zero) instead of the largest in the tensor. */
+  /** Size is the element's own (plus 1e-7 for values near zero) instead of the largest in the tensor (plus 1e-12). */
   readonly perElement?: boolean;
 }
 
@@ -32,7 +32,7 @@ export function firstMismatch(got: ArrayLike<number>, want: Float64Array, how: C
     const [expected, actual] = [want[i]!, got[i]!];
     const single = Math.fround(expected);
     const size = how.perElement ? Math.abs(expected) : scale;
-    const allowed = how.relative === 0 ? 0 : how.relative * size + (how.perElement ? 1e-7 : 1e-30);
+    const allowed = how.relative === 0 ? 0 : how.relative * size + (how.perElement ? 1e-7 : 1e-12);
     const fine = Number.isFinite(single)
       ? Math.abs(actual - expected) <= allowed
       : actual === single || (Number.isNaN(actual) && Number.isNaN(single));
