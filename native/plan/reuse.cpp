@@ -17,10 +17,6 @@ constexpr std::string_view kInPlace[] = {"relu",        "tanh",          "sigmoi
                                          "sigmoidGrad", "leakyReluGrad", "eluGrad",   "absGrad", "affine",   "add",
                                          "sub",         "mul",           "div"};
 
-bool same_place(const Place& a, const Place& b) {
-  return a.storage == b.storage && a.offset == b.offset && a.pitch == b.pitch;
-}
-
 /** Whether the step's output may overwrite its first input. */
 bool may_overwrite(const Plan& plan, const Node& node, int32_t step, const std::vector<int32_t>& last_use,
                    const std::vector<char>& keeps) {
@@ -30,11 +26,9 @@ bool may_overwrite(const Plan& plan, const Node& node, int32_t step, const std::
   const Storage& storage = plan.storages[place.storage];
   if (storage.kind != Kind::temp || y.kind != Kind::temp || x.dtype != y.dtype || x.shape != y.shape) return false;
   if (place.offset != 0 || place.pitch != x.cols() || x.count() != storage.rows * storage.cols) return false;
-  for (size_t i = 1; i < node.inputs.size(); ++i) {
-    const Place& other = plan.places[node.inputs[i]];
+  // x fills its storage, so another input of the same shape that shares it is the same elements.
+  for (size_t i = 1; i < node.inputs.size(); ++i)
     if (plan.graph.tensors[node.inputs[i]].shape != x.shape) return false;
-    if (other.storage == place.storage && !same_place(other, place)) return false;
-  }
   return std::all_of(storage.members.begin(), storage.members.end(),
                      [&](int32_t id) { return last_use[id] <= step && !keeps[id]; });
 }
