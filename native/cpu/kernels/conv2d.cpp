@@ -33,6 +33,8 @@ struct ImageRows {
     const uint32_t i = above % (uint32_t)rows_h, n = above / (uint32_t)rows_h;
     const int64_t top = i * stride_h + h0, left = j * stride_w + w0;
     const int64_t run = merged ? taps_w * c : c, runs_w = merged ? 1 : taps_w;
+    if (merged && run <= W && column == 0 && count % run == 0 && left >= 0 && left + taps_w <= w)
+      return copy_short(dst, data + (n * h * w + left) * pitch, top, run, count / run);
     int64_t index = (uint32_t)column / (uint32_t)run, offset = column - index * run;
     int64_t p = (uint32_t)index / (uint32_t)runs_w, q = index - p * runs_w;
     while (count > 0) {
@@ -53,6 +55,12 @@ struct ImageRows {
   }
 
  private:
+  // Whole runs of at most a vector, inside the image sideways: the case of a first layer's one or three channels.
+  // Rows of A have W floats of room behind them.
+  void copy_short(float* dst, const float* src, int64_t y, int64_t run, int64_t runs) const {
+    for (; runs > 0; --runs, y += step_h, dst += run)
+      store(dst, y >= 0 && y < h ? load_lanes(src + y * w * pitch, (int)run) : vf{});
+  }
   // dst[t] = src[offset + t] where that lies in [begin, end), else 0, for t < length.
   static void copy_part(float* dst, const float* src, int64_t offset, int64_t length, int64_t begin, int64_t end) {
     const int64_t first = min64(length, max64(0, begin - offset)), last = max64(first, min64(length, end - offset));
@@ -279,6 +287,9 @@ void run_phase(const KernelCall* call, const ConvShape& s, int64_t a, int64_t b)
     for (int64_t i = 0; i < pixels; ++i) zero_floats(c.row(i), s.c * s.groups);
     return;
   }
+  // Sideways the taps are taken from the last, so that dy is read forwards and its runs may merge.
+  const int64_t last = tw.count - 1;
+  const bool merged = tw.count > 1 && tw.retreat == 1 && dy.pitch == s.o;
   const ImageRows rows{static_cast<const float*>(dy.data),
                        dy.pitch,
                        s.oh,
@@ -289,11 +300,11 @@ void run_phase(const KernelCall* call, const ConvShape& s, int64_t a, int64_t b)
                        1,
                        1,
                        th.origin,
-                       tw.origin,
+                       tw.origin - last * tw.retreat,
                        -th.retreat,
-                       -tw.retreat,
+                       tw.retreat,
                        tw.count,
-                       false,
+                       merged,
                        s.o};
   const TurnedFilter turned{static_cast<const float*>(filter.data),
                             filter.pitch,
@@ -302,8 +313,8 @@ void run_phase(const KernelCall* call, const ConvShape& s, int64_t a, int64_t b)
                             s.kw,
                             th.first,
                             th.step,
-                            tw.first,
-                            tw.step,
+                            tw.first + last * tw.step,
+                            -tw.step,
                             tw.count,
                             s.o};
   run_gemm<false>(phase_plan(s, th, tw), call->workspace, call->parallel, rows, turned, c);
