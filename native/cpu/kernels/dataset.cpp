@@ -1,187 +1,224 @@
-// datasetBatch: draws, augments and scales a batch from a data set that lives on the device as bytes. docs/ops.md says
-// which sample is where in which batch and how the affine map is composed.
-// The rule easy to break: everything is a function of (seed, step, row), so a resumed run sees the same batches.
+// datasetBatch: the images of one training step, chosen, augmented and normalised from a data set held in memory.
+// Called through the table built in table.cpp. docs/ops.md ("Data on the device") is the specification.
+// The rule easy to break: every draw is a function of (seed, epoch, index), never of the row in the batch or the
+// thread, so a resumed run sees the same images.
+#include "cpu/kernels/normal.h"
 #include "cpu/kernels/philox.h"
 #include "cpu/kernels/spans.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
 
-constexpr int kMaxVariants = 7;
-constexpr double kPi = 3.14159265358979323846;
+constexpr int kMaxVariants = 16;
 
-// One of the fixed variants of the papers' sevenfold set.
 struct Variant {
   const char* name;
   bool flip;
   double degrees, zoom, noise;
 };
-const Variant kVariants[kMaxVariants] = {
+const Variant variant_table[] = {
     {"identity", false, 0, 1, 0},    {"flip", true, 0, 1, 0},    {"rotate+45", false, 45, 1, 0},
     {"rotate-45", false, -45, 1, 0}, {"half", false, 0, 0.5, 0}, {"double", false, 0, 2, 0},
     {"noise", false, 0, 1, 0.05},
 };
 
-struct Params {
-  int variants[kMaxVariants];
-  int variant_count;
+struct Plan {
+  int32_t variants;               // at least 1
+  int32_t variant[kMaxVariants];  // places in variant_table
+  int64_t draws;                  // offset of the images' draws in the workspace, bytes
 };
 
-int variant_named(const char* name, size_t length) {
-  for (int i = 0; i < kMaxVariants; ++i)
-    if (strlen(kVariants[i].name) == length && memcmp(kVariants[i].name, name, length) == 0) return i;
-  return -1;
-}
-
-void prepare_dataset(KernelCall* call) {
-  Params* params = params_of<Params>(call);
-  params->variant_count = 0;
-  const char* text = attr_string(call, "variants");
-  while (*text != 0) {
-    const char* end = strchr(text, ',');
-    const size_t length = end ? (size_t)(end - text) : strlen(text);
-    const int variant = variant_named(text, length);
-    if (variant < 0 || params->variant_count == kMaxVariants) {
-      call->error =
-          "datasetBatch's variants are up to seven of identity, flip, rotate+45, rotate-45, half, double, noise";
-      return;
-    }
-    params->variants[params->variant_count++] = variant;
-    text += length + (end ? 1 : 0);
-  }
-  if (params->variant_count == 0) params->variants[params->variant_count++] = 0;
-}
-
-// The map and noise of one training image.
+// What one image of the batch is and what happens to it.
 struct Draw {
-  bool flip;
-  double angle, zoom, shift_x, shift_y;
-  float noise;
+  int64_t sample;
+  uint32_t index, epoch;
+  bool flip, plain;  // plain: output pixels are source pixels
+  double cosine, sine, per_zoom, shift_x, shift_y, noise;
 };
 
-Draw draw(const KernelCall* call, PhiloxKey key, const Variant& variant, uint32_t index, uint32_t epoch) {
-  const Words a = philox(key, 0, index, epoch, 1), b = philox(key, 1, index, epoch, 1);
-  const double shift = attr(call, "shift"), noise = attr(call, "noise");
-  const double low = attr(call, "scaleMin", 1), high = attr(call, "scaleMax", 1);
-  const bool random_flip = attr(call, "flip") != 0 && uniform(a.w[0]) < 0.5f;
-  const double degrees = (2 * (double)uniform(a.w[1]) - 1) * attr(call, "rotate") + variant.degrees;
-  return {random_flip != variant.flip,
-          degrees * kPi / 180,
-          (low + (double)uniform(a.w[2]) * (high - low)) * variant.zoom,
-          (2 * (double)uniform(a.w[3]) - 1) * shift,
-          (2 * (double)uniform(b.w[0]) - 1) * shift,
-          (float)__builtin_sqrt(noise * noise + variant.noise * variant.noise)};
-}
-
-// One image of the data set and the row of the batch it becomes.
-struct Job {
-  const uint8_t* image;
-  int64_t height, width, channels, out_height, out_width;
-  float* out;
-  int64_t pitch;  // elements between two pixels of `out`
-};
-
-double clamp(double value, double high) { return value < 0 ? 0 : value > high ? high : value; }
-
-// Bilinear sampling through the affine map, pixel values in 0..255.
-void sample(const Job& job, const Draw& d) {
-  const double cosine = __builtin_cos(d.angle) / d.zoom, sine = __builtin_sin(d.angle) / d.zoom;
-  const double middle_x = (double)(job.width - 1) / 2, middle_y = (double)(job.height - 1) / 2;
-  for (int64_t oy = 0; oy < job.out_height; ++oy) {
-    const double v = ((double)oy + 0.5) * (double)job.height / (double)job.out_height - 0.5 - middle_y - d.shift_y;
-    for (int64_t ox = 0; ox < job.out_width; ++ox) {
-      double b = ((double)ox + 0.5) * (double)job.width / (double)job.out_width - 0.5 - middle_x - d.shift_x;
-      if (d.flip) b = -b;
-      const double x = clamp(b * cosine - v * sine + middle_x, (double)(job.width - 1));
-      const double y = clamp(b * sine + v * cosine + middle_y, (double)(job.height - 1));
-      const int64_t x0 = (int64_t)x, y0 = (int64_t)y;
-      const int64_t x1 = min64(x0 + 1, job.width - 1), y1 = min64(y0 + 1, job.height - 1);
-      const float fx = (float)(x - (double)x0), fy = (float)(y - (double)y0);
-      const uint8_t* top = job.image + y0 * job.width * job.channels;
-      const uint8_t* bottom = job.image + y1 * job.width * job.channels;
-      float* to = job.out + (oy * job.out_width + ox) * job.pitch;
-      for (int64_t c = 0; c < job.channels; ++c) {
-        const float upper = (float)top[x0 * job.channels + c] * (1 - fx) + (float)top[x1 * job.channels + c] * fx;
-        const float lower = (float)bottom[x0 * job.channels + c] * (1 - fx) + (float)bottom[x1 * job.channels + c] * fx;
-        to[c] = upper * (1 - fy) + lower * fy;
-      }
-    }
+// "a,b,c" into places in the table; false when a name is unknown or there are too many.
+bool parse_variants(const char* names, Plan* p) {
+  p->variants = 0;
+  while (*names) {
+    size_t length = 0;
+    while (names[length] && names[length] != ',') ++length;
+    int found = 0;
+    const int known = sizeof variant_table / sizeof variant_table[0];
+    while (found < known &&
+           !(strlen(variant_table[found].name) == length && memcmp(variant_table[found].name, names, length) == 0))
+      ++found;
+    if (found == known || p->variants == kMaxVariants) return false;
+    p->variant[p->variants++] = found;
+    names += length + (names[length] == ',');
   }
+  if (p->variants == 0) p->variant[p->variants++] = 0;
+  return true;
 }
 
-// The same without a map: pixel for pixel.
-void copy_pixels(const Job& job) {
-  const int64_t pixels = job.out_height * job.out_width;
-  for (int64_t i = 0; i < pixels; ++i)
-    for (int64_t c = 0; c < job.channels; ++c) job.out[i * job.pitch + c] = (float)job.image[i * job.channels + c];
-}
-
-// value = (pixel/255 + noise*normal - mean)/std, in place.
-void scale_pixels(const KernelCall* call, const Job& job, PhiloxKey key, float noise, uint32_t index, uint32_t epoch) {
-  const Attr *mean = find_attr(call, "mean"), *std = find_attr(call, "std");
-  const int64_t elements = job.out_height * job.out_width * job.channels;
-  for (int64_t c = 0; c < job.channels; ++c) {
-    const float centre = (float)mean->list[c % mean->list_size], width = (float)std->list[c % std->list_size];
-    for (int64_t i = 0; i < job.out_height * job.out_width; ++i) {
-      float* value = job.out + i * job.pitch + c;
-      *value = (*value / 255.0f - centre) / width;
-    }
-  }
-  if (noise == 0) return;
-  for (int64_t first = 0; first < elements; first += 4) {
-    const Words words = philox(key, (uint32_t)(first / 4), index, epoch, 2);
-    float normal[4];
-    normal_pair(words.w[0], words.w[1], &normal[0], &normal[1]);
-    normal_pair(words.w[2], words.w[3], &normal[2], &normal[3]);
-    for (int64_t e = first; e < min64(first + 4, elements); ++e) {
-      const int64_t c = e % job.channels;
-      job.out[e / job.channels * job.pitch + c] += noise * normal[e - first] / (float)std->list[c % std->list_size];
-    }
-  }
-}
-
-void run_dataset(const KernelCall* call) {
+void prepare(KernelCall* call) {
   const View &images = call->in[0], &x = call->out[0];
-  const Params* params = params_of<Params>(call);
-  const PhiloxKey key = philox_key(attr(call, "seed"));
-  const int64_t count = (int64_t)attr(call, "count"), batch = x.shape[0], total = count * params->variant_count;
-  const int64_t steps = max64(1, total / batch);
-  const int64_t step = static_cast<const int32_t*>(call->in[2].data)[0];
-  if (step < 0) {
-    *call->failure = "[datasetBatch] the step counter is negative";
-    return;
+  Plan& p = *params_of<Plan>(call);
+  if (!parse_variants(attr_string(call, "variants"), &p))
+    call->error = "datasetBatch does not know one of its variants";
+  const double count = attr(call, "count");
+  if (count < 1 || count > (double)images.shape[0])
+    call->error = "datasetBatch's count must be 1 to the number of images";
+  p.draws = (x.shape[1] + x.shape[2] + 2 * x.cols) * (int64_t)sizeof(double);
+  call->workspace_bytes = p.draws + x.shape[0] * (int64_t)sizeof(Draw);
+}
+
+// ---------------------------------------------------------------- which image, and its random part
+
+// A permutation of 0..n-1: a Feistel network on the smallest even number of bits that covers n, walked until inside.
+uint64_t permute(uint64_t n, Key key, uint32_t epoch, uint64_t i) {
+  int half = 1;
+  while ((1ull << (2 * half)) < n) ++half;
+  const uint64_t mask = (1ull << half) - 1;
+  do {
+    uint64_t left = i >> half, right = i & mask;
+    for (uint32_t round = 0; round < 6; ++round) {
+      uint32_t words[4];
+      philox(key, (uint32_t)right, round, epoch, kPermutation, words);
+      const uint64_t next = left ^ (words[0] & mask);
+      left = right;
+      right = next;
+    }
+    i = left << half | right;
+  } while (i >= n);
+  return i;
+}
+
+Draw draw_image(const KernelCall* call, int64_t row) {
+  const View& x = call->out[0];
+  const Plan& p = *params_of<Plan>(call);
+  const Key key = key_of(attr(call, "seed"));
+  const auto count = (int64_t)attr(call, "count");
+  const int64_t B = x.shape[0], n = count * p.variants, per_epoch = max64(1, n / B);
+  const int64_t step = max64(0, ints(call->in[2])[0]), position = (step % per_epoch * B + row) % n;
+  Draw d = {};
+  d.epoch = (uint32_t)(step / per_epoch);
+  d.index = (uint32_t)(attr(call, "shuffle") != 0 ? permute((uint64_t)n, key, d.epoch, (uint64_t)position)
+                                                  : (uint64_t)position);
+  d.sample = d.index % count;
+  const Variant& variant = variant_table[p.variant[d.index / count]];
+  uint32_t first[4], second[4];
+  philox(key, 0, d.index, d.epoch, kAugmentation, first);
+  philox(key, 1, d.index, d.epoch, kAugmentation, second);
+  double u[5];
+  for (int k = 0; k < 4; ++k) u[k] = (double)uniform(first[k]);
+  u[4] = (double)uniform(second[0]);
+  const double shift = attr(call, "shift"), noise = attr(call, "noise");
+  const double least = attr(call, "scaleMin", 1), most = attr(call, "scaleMax", 1);
+  const double degrees = (2 * u[1] - 1) * attr(call, "rotate") + variant.degrees;
+  const double zoom = (least + u[2] * (most - least)) * variant.zoom,
+               radians = degrees * (3.14159265358979323846 / 180);
+  d.flip = (attr(call, "flip") != 0 && u[0] < 0.5) != variant.flip;
+  d.cosine = __builtin_cos(radians);
+  d.sine = __builtin_sin(radians);
+  d.per_zoom = 1 / zoom;
+  d.shift_x = (2 * u[3] - 1) * shift;
+  d.shift_y = (2 * u[4] - 1) * shift;
+  d.noise = __builtin_sqrt(noise * noise + variant.noise * variant.noise);
+  d.plain = degrees == 0 && zoom == 1 && shift == 0 && x.shape[1] == call->in[0].shape[1] &&
+            x.shape[2] == call->in[0].shape[2];
+  return d;
+}
+
+// ---------------------------------------------------------------- pixels
+
+struct Tables {
+  const double *rows, *cols;     // output positions as source coordinates from the centre, before shift
+  const double *scale, *offset;  // value = intensity * scale[c] + offset[c], intensity 0..1
+};
+
+Tables fill_tables(const KernelCall* call) {
+  const View &images = call->in[0], &x = call->out[0];
+  const int64_t OH = x.shape[1], OW = x.shape[2], C = x.cols;
+  auto* rows = static_cast<double*>(call->workspace);
+  double *cols = rows + OH, *scale = cols + OW, *offset = scale + C;
+  const auto H = (double)images.shape[1], width = (double)images.shape[2];
+  for (int64_t o = 0; o < OH; ++o) rows[o] = ((double)o + 0.5) * H / (double)OH - 0.5 - (H - 1) / 2;
+  for (int64_t o = 0; o < OW; ++o) cols[o] = ((double)o + 0.5) * width / (double)OW - 0.5 - (width - 1) / 2;
+  const Attr *mean = find_attr(call, "mean"), *deviation = find_attr(call, "std");
+  for (int64_t c = 0; c < C; ++c) {
+    scale[c] = 1 / deviation->list[deviation->list_size > 1 ? c : 0];
+    offset[c] = -mean->list[mean->list_size > 1 ? c : 0] * scale[c];
   }
-  const uint32_t epoch = (uint32_t)(step / steps);
-  const bool shuffle = attr(call, "shuffle") != 0;
-  const bool same_size = images.shape[1] == x.shape[1] && images.shape[2] == x.shape[2];
-  const int64_t bytes = images.shape[1] * images.shape[2] * images.shape[3];
-  parallel_for(call->parallel, batch, [&](int64_t row) {
-    const int64_t position = (step % steps * batch + row) % total;
-    const int64_t index = shuffle ? permute(key, total, epoch, position) : position;
-    const Variant& variant = kVariants[params->variants[index / count]];
-    const Draw d = draw(call, key, variant, (uint32_t)index, epoch);
-    const Job job = {static_cast<const uint8_t*>(images.data) + index % count * bytes,
-                     images.shape[1],
-                     images.shape[2],
-                     images.shape[3],
-                     x.shape[1],
-                     x.shape[2],
-                     floats_out(x) + row * x.shape[1] * x.shape[2] * x.pitch,
-                     x.pitch};
-    if (same_size && !d.flip && d.angle == 0 && d.zoom == 1 && d.shift_x == 0 && d.shift_y == 0)
-      copy_pixels(job);
+  return {rows, cols, scale, offset};
+}
+
+inline double clamp(double s, double last) { return s > 0 ? (s < last ? s : last) : 0; }  // NaN: 0
+
+// Where an output pixel reads: four source pixels (as element offsets in the image) and two weights.
+struct Site {
+  int64_t a, b, c, d;
+  double across, down;
+};
+Site site_of(const Draw& d, const View& images, double from_x, double from_y) {
+  const int64_t H = images.shape[1], width = images.shape[2];
+  const double b = d.flip ? -(from_x - d.shift_x) : from_x - d.shift_x, v = from_y - d.shift_y;
+  const double sx = clamp((b * d.cosine - v * d.sine) * d.per_zoom + (double)(width - 1) / 2, (double)(width - 1));
+  const double sy = clamp((b * d.sine + v * d.cosine) * d.per_zoom + (double)(H - 1) / 2, (double)(H - 1));
+  const auto x0 = (int64_t)sx, y0 = (int64_t)sy;
+  const int64_t x1 = min64(x0 + 1, width - 1), y1 = min64(y0 + 1, H - 1);
+  return {(y0 * width + x0) * images.pitch,
+          (y0 * width + x1) * images.pitch,
+          (y1 * width + x0) * images.pitch,
+          (y1 * width + x1) * images.pitch,
+          sx - (double)x0,
+          sy - (double)y0};
+}
+
+void write_row(const KernelCall* call, const Tables& tables, const Draw& d, int64_t row, int64_t oy) {
+  const View &images = call->in[0], &x = call->out[0];
+  const int64_t OH = x.shape[1], OW = x.shape[2], C = x.cols, H = images.shape[1], width = images.shape[2];
+  const uint8_t* image = static_cast<const uint8_t*>(images.data) + d.sample * H * width * images.pitch;
+  Normals normals = {key_of(attr(call, "seed")), d.index, d.epoch, kNoise, -1, {}};
+  for (int64_t ox = 0; ox < OW; ++ox) {
+    float* to = floats_out(x) + ((row * OH + oy) * OW + ox) * x.pitch;
+    Site site = {};
+    if (d.plain)
+      site.a = (oy * width + (d.flip ? width - 1 - ox : ox)) * images.pitch;
     else
-      sample(job, d);
-    scale_pixels(call, job, key, d.noise, (uint32_t)index, epoch);
-    static_cast<int32_t*>(call->out[1].data)[row] = static_cast<const int32_t*>(call->in[1].data)[index % count];
+      site = site_of(d, images, tables.cols[ox], tables.rows[oy]);
+    for (int64_t c = 0; c < C; ++c) {
+      double value = image[site.a + c];
+      if (!d.plain) {
+        const double above = value + site.across * ((double)image[site.b + c] - value);
+        const double left = image[site.c + c], below = left + site.across * ((double)image[site.d + c] - left);
+        value = above + site.down * (below - above);
+      }
+      value /= 255;
+      if (d.noise != 0) value += d.noise * (double)normals.at((oy * OW + ox) * C + c);
+      to[c] = (float)(value * tables.scale[c] + tables.offset[c]);
+    }
+  }
+}
+
+// images u8[T,H,W,C], labels[T], step[1] -> x[B,OH,OW,C], labels[B]
+void run(const KernelCall* call) {
+  const View& x = call->out[0];
+  auto* draws = reinterpret_cast<Draw*>(static_cast<char*>(call->workspace) + params_of<Plan>(call)->draws);
+  const Tables tables = fill_tables(call);
+  for_groups(call->parallel, x.shape[0], 512, [&](int64_t b0, int64_t b1) {
+    for (int64_t b = b0; b < b1; ++b) {
+      draws[b] = draw_image(call, b);
+      static_cast<int32_t*>(call->out[1].data)[b] = ints(call->in[1])[draws[b].sample];
+    }
+  });
+  const int64_t OH = x.shape[1];
+  for_groups(call->parallel, x.shape[0] * OH, x.shape[2] * x.cols * 4, [&](int64_t r0, int64_t r1) {
+    for (int64_t r = r0; r < r1; ++r) write_row(call, tables, draws[r / OH], r / OH, r % OH);
   });
 }
 
-const Kernel kernels[] = {{"datasetBatch", prepare_dataset, run_dataset}};
+const Kernel kernels[] = {
+    {"datasetBatch", prepare, run},
+};
 
 }  // namespace
 
 extern const KernelList kDatasetKernels;
-const KernelList kDatasetKernels = {kernels, 1};
+const KernelList kDatasetKernels = {kernels, sizeof kernels / sizeof kernels[0]};
 
 }  // namespace gramian::cpu::GRAMIAN_ISA
