@@ -52,12 +52,13 @@ export interface EndEvent {
   readonly epoch: number;
   readonly step: number;
   readonly loss: number;
-  readonly testAccuracy: number;
+  /** Absent from an interrupted run, whose weights were not evaluated. */
+  readonly testAccuracy?: number;
   /** The run's folder. */
   readonly run: string;
   readonly seconds: number;
   readonly imagesPerSecond: number;
-  readonly evaluation: Evaluation;
+  readonly evaluation?: Evaluation;
   readonly interrupted: boolean;
 }
 

@@ -165,21 +165,23 @@ function lastRow(values: Float32Array, width: number): number[] {
   return Array.from(values.subarray(values.length - width));
 }
 
-async function finishEpoch(run: Run, epoch: number, totals: EpochTotals): Promise<void> {
+async function finishEpoch(run: Run, epoch: number, totals: EpochTotals): Promise<true> {
   const { data, config } = run;
   const validation = data.validation ? await evaluate(run, data.validation) : undefined;
   const test = await evaluate(run, data.test);
+  // The event goes first: a resume drops events that are newer than the checkpoint, but cannot make up a missing one.
+  emit(run, {
+    ...totals.event(run, epoch),
+    testAccuracy: test.accuracy,
+    ...(validation ? { validationAccuracy: validation.accuracy } : {}),
+  });
   // Without a validation split the newest weights count as best: choosing by test accuracy would leak it.
   if (!validation || validation.accuracy > run.best.accuracy) {
     run.best = { accuracy: validation?.accuracy ?? 0, epoch };
     await saveCheckpoint(join(config.out, 'best.safetensors'), run.trainer, stateOf(run));
   }
   await saveCheckpoint(join(config.out, 'last.safetensors'), run.trainer, stateOf(run));
-  emit(run, {
-    ...totals.event(run, epoch),
-    testAccuracy: test.accuracy,
-    ...(validation ? { validationAccuracy: validation.accuracy } : {}),
-  });
+  return true;
 }
 
 /** Opens or resumes the run's folder. */
@@ -230,27 +232,30 @@ function checkResumable(path: string, before: TrainConfig, now: TrainConfig): vo
   }
 }
 
-async function finish(run: Run, seconds: number, interrupted: boolean): Promise<EndEvent> {
+/** Test metrics of the best weights. */
+async function finalEvaluation(run: Run): Promise<Evaluation> {
+  const best = join(run.config.out, 'best.safetensors');
+  await restore(best, run.trainer, (await loadCheckpoint(best)).tensors);
+  return evaluate(run, run.data.test);
+}
+
+function endEvent(run: Run, seconds: number, evaluation: Evaluation | undefined): EndEvent {
   const { config, trainer } = run;
-  if (!interrupted) {
-    const best = join(config.out, 'best.safetensors');
-    await restore(best, trainer, (await loadCheckpoint(best)).tensors);
-  }
-  const evaluation = await evaluate({ ...run, hooks: { onEvent: run.hooks.onEvent } }, run.data.test);
-  const epochs = readEvents(join(config.out, 'metrics.jsonl')).filter((event) => event.event === 'epoch');
+  const events = readEvents(join(config.out, 'metrics.jsonl'));
+  const epochs = events.filter((event) => event.event === 'epoch');
   const images = epochs.reduce((sum, event) => sum + event.imagesPerSecond * event.seconds, 0);
   const busy = epochs.reduce((sum, event) => sum + event.seconds, 0);
+  const last = events.findLast((event) => event.event === 'epoch' || event.event === 'step');
   return {
     event: 'end',
     epoch: Math.floor(run.step / trainer.stepsPerEpoch),
     step: run.step,
-    loss: epochs.at(-1)?.loss ?? 0,
-    testAccuracy: evaluation.accuracy,
+    loss: last?.loss ?? 0,
     run: config.out,
     seconds,
     imagesPerSecond: busy > 0 ? images / busy : 0,
-    evaluation,
-    interrupted,
+    interrupted: evaluation === undefined,
+    ...(evaluation ? { testAccuracy: evaluation.accuracy, evaluation } : {}),
   };
 }
 
@@ -270,13 +275,13 @@ function labelCounts(data: DataSplits): Record<string, number[]> {
   );
 }
 
-async function report(run: Run, end: EndEvent): Promise<void> {
+async function report(run: Run, evaluation: Evaluation): Promise<void> {
   const { config, data, trainer, spec } = run;
   const { maps, sample } = await collectFeatureMaps(modelNamed(config.model), spec, trainer, data.test);
   await writeReport(config.out, {
     events: readEvents(join(config.out, 'metrics.jsonl')),
     config: { ...config },
-    evaluation: end.evaluation,
+    evaluation,
     classes: data.train.classes,
     labelCounts: labelCounts(data),
     featureMaps: maps,
@@ -286,27 +291,45 @@ async function report(run: Run, end: EndEvent): Promise<void> {
   });
 }
 
+/** What `work` answers, or undefined when the signal stopped it. */
+async function unlessAborted<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof AbortError) return undefined;
+    throw error;
+  }
+}
+
+/** The epochs that are left; false when the signal stopped them, with the state saved. */
+async function runEpochs(run: Run): Promise<boolean> {
+  const first = Math.floor(run.step / run.trainer.stepsPerEpoch);
+  for (let epoch = first; epoch < run.config.epochs; epoch += 1) {
+    const totals = new EpochTotals();
+    // The signal may also fire during an evaluation, which changes no weight.
+    const whole = (await runEpoch(run, epoch, totals)) && (await unlessAborted(finishEpoch(run, epoch, totals)));
+    if (!whole) {
+      await saveCheckpoint(join(run.config.out, 'last.safetensors'), run.trainer, stateOf(run));
+      return false;
+    }
+  }
+  return true;
+}
+
 /**
  * Trains as `settings` say and leaves args.json, metrics.csv, metrics.jsonl, last.safetensors, best.safetensors and
  * report.html in the run's folder. When the signal fires the step in progress is finished, the state saved and the
- * result marked `interrupted`.
+ * result marked `interrupted`; it then has no evaluation and no report.
  */
 export async function train(settings: TrainSettings, hooks: TrainHooks): Promise<EndEvent> {
   const config = resolveConfig(settings);
   const started = performance.now();
   const run = await openRun(config, hooks);
   try {
-    let interrupted = false;
-    const first = Math.floor(run.step / run.trainer.stepsPerEpoch);
-    for (let epoch = first; epoch < config.epochs && !interrupted; epoch += 1) {
-      const totals = new EpochTotals();
-      interrupted = !(await runEpoch(run, epoch, totals));
-      if (!interrupted) await finishEpoch(run, epoch, totals);
-    }
-    if (interrupted) await saveCheckpoint(join(config.out, 'last.safetensors'), run.trainer, stateOf(run));
-    const end = await finish(run, (performance.now() - started) / 1000, interrupted);
+    const evaluation = (await runEpochs(run)) ? await unlessAborted(finalEvaluation(run)) : undefined;
+    const end = endEvent(run, (performance.now() - started) / 1000, evaluation);
     emit(run, end);
-    if (!interrupted) await report(run, end);
+    if (evaluation) await report(run, evaluation);
     return end;
   } finally {
     run.log.close();

@@ -91,10 +91,13 @@ export function settingsOf({ values, given }: Parsed<TrainOptions>): TrainSettin
 
 function say(io: Io, end: EndEvent): void {
   const { evaluation } = end;
-  io.out(`test accuracy ${formatPercent(end.testAccuracy)}  balanced ${formatPercent(evaluation.balancedAccuracy)}`);
-  io.out(
-    `  macro F1 ${formatPercent(evaluation.macroF1)}  after ${end.step} steps in ${formatDuration(end.seconds)}\n`,
-  );
+  if (evaluation) {
+    io.out(
+      `test accuracy ${formatPercent(evaluation.accuracy)}  balanced ${formatPercent(evaluation.balancedAccuracy)}`,
+    );
+    io.out(`  macro F1 ${formatPercent(evaluation.macroF1)}`);
+  }
+  io.out(`  after ${end.step} steps in ${formatDuration(end.seconds)}\n`);
   io.out(`run: ${end.run}${end.interrupted ? ' (interrupted; go on with --resume)' : ''}\n`);
 }
 
