@@ -6,7 +6,8 @@
 //   dgamma, dbeta = batchNormGradParams(da, x, m, v, gamma, beta)
 //   becomes   dw, dgamma, dbeta = depthwiseBackward(g or du, w, x, m, v, gamma, beta)
 //
-// Done when nothing else reads da, nor du in the pooled case. Under back-propagation da also leads to dx and stays.
+// Done when nothing else reads da, nor du in the pooled case, and nothing reads dw before the last of the parts.
+// Under back-propagation da also leads to dx and stays.
 // The rule easy to break: the joined launch reads w, gamma and beta where the last of the parts did.
 #include <algorithm>
 
@@ -76,6 +77,11 @@ size_t pool_step(const Plan& plan, const Uses& uses, int32_t du) {
   return tiles ? pool : kNone;
 }
 
+/** Whether a step before `last` reads the tensor: the joined launch, which stands there, would make it too late. */
+bool read_before(const Uses& uses, int32_t id, size_t last) {
+  return std::any_of(uses.readers[id].begin(), uses.readers[id].end(), [&](size_t reader) { return reader < last; });
+}
+
 bool find_match(const Plan& plan, const Uses& uses, size_t norm, Match* match) {
   const Node& node = plan.steps[norm].node;
   if (node.op != "batchNormGradParams") return false;
@@ -85,7 +91,7 @@ bool find_match(const Plan& plan, const Uses& uses, size_t norm, Match* match) {
   const Node& input = plan.steps[match->input].node;
   if (!depthwise3x3(plan, input)) return false;
   match->filter = filter_step(plan, uses, input.inputs[0], node);
-  if (match->filter == kNone) return false;
+  if (match->filter == kNone || read_before(uses, plan.steps[match->filter].node.outputs[0], norm)) return false;
   match->pool = pool_step(plan, uses, input.inputs[0]);
   return true;
 }

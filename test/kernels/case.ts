@@ -23,6 +23,8 @@ export interface Case {
   readonly terms?: number;
   /** Replaces the row's tolerance. */
   readonly tolerance?: number;
+  /** Error allowed whatever the size of the result, where large terms cancel by nature. */
+  readonly floor?: number;
   /** Only this mode makes sense (say, special values). */
   readonly only?: Mode;
 }

@@ -37,8 +37,9 @@ function compareWithOracle(results: Results, expected: ExpectedRow, mode: Mode):
     const tolerance = item.case.tolerance ?? item.row.tolerance ?? DEFAULT_TOLERANCE;
     for (const [name, answer] of Object.entries(item.answers)) {
       const relative = exact || answer.dtype === 'i32' ? 0 : allowedError(tolerance, item.case.terms ?? 1);
-      const perElement = item.row.perElement ?? false;
-      const mismatch = firstMismatch(results[name]!, answer.data, { shape: answer.shape, relative, perElement });
+      const floor = item.case.floor === undefined ? {} : { floor: item.case.floor };
+      const how = { shape: answer.shape, relative, perElement: item.row.perElement ?? false, ...floor };
+      const mismatch = firstMismatch(results[name]!, answer.data, how);
       if (mismatch) failures.push(`${item.label}, ${name}: ${mismatch}`);
       if (exact && answer.data.length > 8 && shareOfZeros(answer.data) > (item.row.zeroLimit ?? 0.7)) {
         failures.push(`${item.label}, ${name}: mistrusted, the expected values are mostly zeros`);

@@ -19,8 +19,10 @@ export interface Comparison {
   readonly shape: Shape;
   /** Error relative to size; 0 means equal values (of either zero). */
   readonly relative: number;
-  /** Size is the element's own (plus 1e-7 for values near zero) instead of the largest in the tensor (plus 1e-12). */
+  /** Size is the element's own instead of the largest in the tensor. */
   readonly perElement?: boolean;
+  /** Error allowed whatever the size. Default 1e-7 per element, else 1e-12. */
+  readonly floor?: number;
 }
 
 /** Undefined when all elements agree, else a sentence about the first that does not. */
@@ -28,11 +30,12 @@ export function firstMismatch(got: ArrayLike<number>, want: Float64Array, how: C
   if (got.length !== want.length) return `expected ${want.length} values, got ${got.length}`;
   let scale = 0;
   for (const value of want) if (Number.isFinite(Math.fround(value))) scale = Math.max(scale, Math.abs(value));
+  const floor = how.floor ?? (how.perElement ? 1e-7 : 1e-12);
   for (let i = 0; i < want.length; i++) {
     const [expected, actual] = [want[i]!, got[i]!];
     const single = Math.fround(expected);
     const size = how.perElement ? Math.abs(expected) : scale;
-    const allowed = how.relative === 0 ? 0 : how.relative * size + (how.perElement ? 1e-7 : 1e-12);
+    const allowed = how.relative === 0 ? 0 : how.relative * size + floor;
     const fine = Number.isFinite(single)
       ? Math.abs(actual - expected) <= allowed
       : actual === single || (Number.isNaN(actual) && Number.isNaN(single));

@@ -93,6 +93,8 @@ const objectives: Case[] = OBJECTIVES.flatMap(({ least, ...objective }) =>
         outputs: [{ shape: [1] }, { shape: [8] }, { shape: square }],
         attrs: { ...common, ...kernel, ...objective },
         terms: m * m,
+        // The unbiased estimate of nearly independent kernels is what is left of sums that cancel.
+        ...(objective.unbiased ? { floor: 1e-7 } : {}),
       };
     }),
   ),
