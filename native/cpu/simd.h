@@ -43,23 +43,30 @@ typedef int32_t vi __attribute__((vector_size(W * 4)));
 }
 [[maybe_unused]] inline void storei(int32_t* p, vi v) { memcpy(p, &v, sizeof v); }
 
-// The first n (0..W) lanes; the rest read as 0 and are never touched in memory.
-[[maybe_unused]] inline vf load_n(const float* p, int n) {
+// The first n (0..W) lanes; the rest read as 0 and are never touched in memory. Narrow tensors live in these tails, so
+// none of them calls memcpy.
 #if defined(__AVX512F__)
+[[maybe_unused]] inline vf load_n(const float* p, int n) {
   return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
-#else
-  vf v = {};
-  memcpy(&v, p, (size_t)n * 4);
-  return v;
-#endif
 }
 [[maybe_unused]] inline void store_n(float* p, vf v, int n) {
-#if defined(__AVX512F__)
   _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
-#else
-  memcpy(p, &v, (size_t)n * 4);
-#endif
 }
+#elif defined(__AVX2__)
+[[maybe_unused]] inline __m256i first_lanes(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+[[maybe_unused]] inline vf load_n(const float* p, int n) { return (vf)_mm256_maskload_ps(p, first_lanes(n)); }
+[[maybe_unused]] inline void store_n(float* p, vf v, int n) { _mm256_maskstore_ps(p, first_lanes(n), (__m256)v); }
+#else
+[[maybe_unused]] inline vf load_n(const float* p, int n) {
+  return vf{n > 0 ? p[0] : 0, n > 1 ? p[1] : 0, n > 2 ? p[2] : 0, n > 3 ? p[3] : 0};
+}
+[[maybe_unused]] inline void store_n(float* p, vf v, int n) {
+  for (int i = 0; i < W; ++i)
+    if (i < n) p[i] = v[i];
+}
+#endif
 
 // a*b + c, one rounding where the ISA has FMA, two where it has not (never left to the compiler's choice).
 [[maybe_unused]] inline vf fma(vf a, vf b, vf c) {
