@@ -89,9 +89,10 @@ export function labelOf(row: Row, item: Case, pitched: boolean): string {
   return `${row.op}(${shapes})${pitched ? ' pitched' : ''} ${describeAttrs(item.attrs)}`.trim();
 }
 
-const BEFORE = 3;
-const AFTER = 2;
-const FILLER = 7;
+/** Filler columns before and after a pitched operand, and what they hold. */
+export const BEFORE = 3;
+export const AFTER = 2;
+export const FILLER = 7;
 
 /** `x` inside a wider buffer: [filler 3 | x | filler 2] on the last axis. */
 function placeInConcat(graph: Graph, x: Tensor): Tensor {
@@ -146,13 +147,13 @@ export function place(graph: Graph, row: Row, item: Case, mode: Mode, pitched: b
   return { label: labelOf(row, item, pitched), row, case: item, feeds, outputs, states };
 }
 
-/** Every case of a row in one graph, plain and pitched. */
-export function placeRow(row: Row, mode: Mode): { graph: Graph; placed: Placed[] } {
+/** Every case of a row in one graph, plain or both plain and pitched. */
+export function placeRow(row: Row, mode: Mode, forms = [false, true]): { graph: Graph; placed: Placed[] } {
   const graph = new Graph();
   const placed: Placed[] = [];
   row.cases.forEach((item, index) => {
     if (item.only && item.only !== mode) return;
-    for (const pitched of [false, true]) {
+    for (const pitched of forms) {
       placed.push(place(graph, row, item, mode, pitched, `c${index}${pitched ? 'p' : ''}`));
     }
   });

@@ -33,6 +33,9 @@ function convolve(xShape: Shape, wShape: Shape, yShape: Shape, attrs: Attrs, vis
   const [batch, height, width, channels] = xShape as [number, number, number, number];
   const [kernelH, kernelW, groupIn, outs] = wShape as [number, number, number, number];
   const [, outH, outW] = yShape as [number, number, number, number];
+  const [strideH, strideW] = [num(attrs, 'strideH'), num(attrs, 'strideW')];
+  const [padTop, padLeft] = [num(attrs, 'padTop'), num(attrs, 'padLeft')];
+  const [dilationH, dilationW] = [num(attrs, 'dilationH'), num(attrs, 'dilationW')];
   const groups = num(attrs, 'groups');
   const groupOut = outs / groups;
   for (let n = 0; n < batch; n++)
@@ -40,8 +43,8 @@ function convolve(xShape: Shape, wShape: Shape, yShape: Shape, attrs: Attrs, vis
       for (let ow = 0; ow < outW; ow++)
         for (let kh = 0; kh < kernelH; kh++)
           for (let kw = 0; kw < kernelW; kw++) {
-            const h = oh * num(attrs, 'strideH') - num(attrs, 'padTop') + kh * num(attrs, 'dilationH');
-            const w = ow * num(attrs, 'strideW') - num(attrs, 'padLeft') + kw * num(attrs, 'dilationW');
+            const h = oh * strideH - padTop + kh * dilationH;
+            const w = ow * strideW - padLeft + kw * dilationW;
             if (h < 0 || h >= height || w < 0 || w >= width) continue;
             for (let o = 0; o < outs; o++) {
               const group = Math.floor(o / groupOut);
