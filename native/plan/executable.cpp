@@ -142,7 +142,7 @@ bool Executable::step(const std::atomic<bool>& cancelled) {
   for (Step& step : plan_.steps) {
     if (cancelled.load(std::memory_order_relaxed)) return false;
     if (const char* failure = backend_->run(*step.launch))
-      throw Error(Code::execution, cat("[", step.node.op, "] ", failure, " (node \"", step.node.name, "\")"));
+      throw Error(Code::execution, cat(failure, " (node \"", step.node.name, "\")"));
   }
   backend_->end();
   return true;

@@ -69,8 +69,8 @@ const ways = {
     const before = await settle();
     for (let i = 0; i < 200; i += 1) await once();
     const grown = (await settle()) - before;
-    // 200 plans of 3 MiB and more would be 600.
-    console.log(grown < 100 ? 'collected' : `grown by ${grown} MiB`);
+    // 200 plans of 3 MiB and more would be 600. A sanitized build keeps up to 256 that were freed.
+    console.log(grown < 300 ? 'collected' : `grown by ${grown} MiB`);
   },
 };
 
