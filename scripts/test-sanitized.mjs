@@ -12,6 +12,7 @@ const parts = [
   'src',
   'test',
   'native',
+  'docs',
   'scripts',
   'CMakeLists.txt',
   'package.json',
