@@ -8,5 +8,5 @@ export {
   unitComposite,
 } from './blocks';
 export { heNormal, normal } from './init';
-export { type Activation, connectionWeights, type NormalizeOptions, normalize, whiten } from './normalize';
+export { type Activation, connectionWeights, type NormalizeOptions, normalize, poolTo, whiten } from './normalize';
 export { composite, dense, type SeparableOptions, separableConv, stem } from './separable';

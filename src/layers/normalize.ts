@@ -62,6 +62,14 @@ export function statisticsOf(x: Tensor): Statistics {
   return x.graph.training ? ops.moments(x) : running;
 }
 
+/** Average-pools [m,H,W,C] to at most cells x cells. */
+export function poolTo(z: Tensor, cells: number): Tensor {
+  if (z.shape.length !== 4 || cells <= 0) return z;
+  const kernel: [number, number] = [Math.ceil(z.shape[1]! / cells), Math.ceil(z.shape[2]! / cells)];
+  if (kernel[0] === 1 && kernel[1] === 1) return z;
+  return ops.avgPool(z, { kernel, stride: kernel, padding: 'same' });
+}
+
 export interface NormalizeOptions {
   readonly activation?: Activation;
   readonly alpha?: number;

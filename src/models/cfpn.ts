@@ -7,7 +7,7 @@ import type { Tensor } from '../graph/graph';
 import { formatShape } from '../graph/graph';
 import * as ops from '../graph/ops';
 import { channelAttention, denseBlock, pyramid, unitComposite } from '../layers/blocks';
-import type { Activation } from '../layers/normalize';
+import { type Activation, poolTo, whiten } from '../layers/normalize';
 import { dense } from '../layers/separable';
 
 export interface CfpnOptions {
@@ -21,6 +21,24 @@ export interface CfpnOptions {
   readonly pyramidChannels?: number;
   /** Learned weights on a dense block's connections (eq. 7), true. */
   readonly weighted?: boolean;
+  /**
+   * What the linear classifier reads. `pooled`: the global pool of the attended map, as the paper prints. `multiscale`
+   * (default): cells of the blocks' outputs, the fused maps and the attended map, which suits units that are trained one
+   * by one: nothing asks an early unit to keep what only a late one would use.
+   */
+  readonly classifier?: CfpnClassifier;
+}
+
+export const CFPN_CLASSIFIERS = ['pooled', 'multiscale'] as const;
+export type CfpnClassifier = (typeof CFPN_CLASSIFIERS)[number];
+
+/** Cells a side of each map that the multiscale classifier reads. */
+const CELLS = 4;
+
+/** The maps as one normalised vector an image: [N, sum of cells*cells*C]. */
+function readout(maps: readonly Tensor[]): Tensor {
+  const parts = maps.map((map, index) => ops.flatten(whiten(`bn${index + 1}`, poolTo(map, CELLS))));
+  return ops.concat(parts);
 }
 
 /** Inputs at least this large take the paper's form: the first block halves the resolution too. */
@@ -67,5 +85,9 @@ export function cfpn(x: Tensor, options: CfpnOptions): Tensor {
     }
   }
   const attended = channelAttention('fusion3', ops.concat(fused), activation);
-  return x.graph.unit('head', () => dense('fc', ops.globalAvgPool(attended), options.classes));
+  const maps = [block1, block2, block3, block4, ...fused, attended];
+  return x.graph.unit('head', () => {
+    const features = options.classifier === 'pooled' ? ops.globalAvgPool(attended) : readout(maps);
+    return dense('fc', features, options.classes);
+  });
 }

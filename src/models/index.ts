@@ -5,7 +5,7 @@ import { nearest } from '../text';
 import { cfpn } from './cfpn';
 import { denseFpn } from './denseFpn';
 
-export { type CfpnOptions, cfpn } from './cfpn';
+export { CFPN_CLASSIFIERS, type CfpnClassifier, type CfpnOptions, cfpn } from './cfpn';
 export { type DenseFpnOptions, denseFpn } from './denseFpn';
 
 /** A model: image batch [N,H,W,C] -> logits [N,classes], with its units marked. The last unit is the classifier. */
@@ -18,6 +18,8 @@ const blocks =
 
 export const models: Readonly<Record<string, ModelFunction>> = {
   cfpn,
+  // As paper 001 prints it: the classifier sees the global pool alone.
+  cfpnPooled: (x, options) => cfpn(x, { ...options, classifier: 'pooled' }),
   denseFpn,
   denseFpn1: blocks(1),
   denseFpn2: blocks(2),

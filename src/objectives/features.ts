@@ -2,16 +2,8 @@
 // matrices of the batch, which all units share. Called by attach.ts.
 import type { Tensor } from '../graph/graph';
 import * as ops from '../graph/ops';
-import { constantVector } from '../layers/normalize';
+import { constantVector, poolTo } from '../layers/normalize';
 import type { ObjectiveOptions } from './options';
-
-/** Average-pools [m,H,W,C] to at most cells x cells. */
-export function poolTo(z: Tensor, cells: number): Tensor {
-  if (z.shape.length !== 4 || cells <= 0) return z;
-  const kernel: [number, number] = [Math.ceil(z.shape[1]! / cells), Math.ceil(z.shape[2]! / cells)];
-  if (kernel[0] === 1 && kernel[1] === 1) return z;
-  return ops.avgPool(z, { kernel, stride: kernel, padding: 'same' });
-}
 
 /**
  * `poolTo` of a unit's output. A pointwise convolution and a mean over space commute, so the pool is taken of the
