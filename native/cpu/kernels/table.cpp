@@ -4,13 +4,12 @@
 
 #include <string.h>
 
-#define GRAMIAN_KERNEL_FILES(X)                                                                                 \
-  X(Matmul)                                                                                                     \
-  X(Gram)                                                                                                       \
-  X(Conv2d)                                                                                                     \
-  X(Depthwise)                                                                                                  \
-  X(DepthwiseBackward) X(Elementwise) X(Broadcast) X(Reduce) X(BatchNorm) X(Softmax) X(Pool) X(Resize) X(Shape) \
-      X(Gather) X(Dropout) X(Hsic) X(Optimizer) X(Dataset)
+// clang-format off
+#define GRAMIAN_KERNEL_FILES(X) \
+  X(Matmul) X(Gram) X(Conv2d) X(Depthwise) X(DepthwiseBackward) X(Elementwise) \
+  X(Broadcast) X(Reduce) X(BatchNorm) X(Softmax) X(Pool) X(Resize) \
+  X(Shape) X(Gather) X(Dropout) X(Hsic) X(Optimizer) X(Dataset)
+// clang-format on
 
 #define GRAMIAN_DECLARE(Name) extern const KernelList k##Name##Kernels;
 #define GRAMIAN_LIST(Name) &k##Name##Kernels,
