@@ -5,7 +5,8 @@ import { sizeOf } from '../graph/graph';
 
 /** FNV-1a over the name, mixed with the seed: the start of a parameter's stream. */
 function streamKey(seed: number, name: string): number {
-  let hash = 0x811c9dc5 ^ (seed % 2 ** 32) ^ Math.floor(seed / 2 ** 32);
+  // The multiplier keeps a seed's upper half from cancelling its lower one; seeds below 2^32 do not see it.
+  let hash = 0x811c9dc5 ^ (seed % 2 ** 32) ^ Math.imul(Math.floor(seed / 2 ** 32), 0x9e3779b1);
   for (let index = 0; index < name.length; index += 1) {
     hash = Math.imul(hash ^ name.charCodeAt(index), 0x01000193);
   }
