@@ -1,7 +1,7 @@
 // Appends to a forward graph what trains it: each unit's objective, its local gradients and its updates, or one
 // cross-entropy over everything for `bp`. Called by train/. The rule easy to break: everything of a unit is appended
 // inside `graph.inUnit`, so that the planner can run and free it before the next unit begins.
-
+import { ArgumentError } from '../errors';
 import { grad } from '../graph/gradients';
 import type { Graph, Tensor, Unit } from '../graph/graph';
 import * as ops from '../graph/ops';
@@ -18,7 +18,7 @@ export interface TrainingGraph {
   /** [units with a loss]: one loss each, in the order of `names`. */
   readonly losses: Tensor;
   readonly names: readonly string[];
-  /** [reported units, 8] and their names; absent for `bp`. */
+  /** [reported units, 8] and their names; absent for `bp` and for a network that is a classifier alone. */
   readonly reports?: Tensor;
   readonly reportNames: readonly string[];
   /** [1]: share of the batch the classifier got right. */
@@ -114,7 +114,7 @@ function classifierLoss(attach: AttachOptions): Tensor {
 /** Appends objectives, gradients and updates for every unit; returns what a step reports. */
 export function attachTraining(graph: Graph, attach: AttachOptions): TrainingGraph {
   const head = graph.units.find((unit) => unit.output === attach.logits);
-  if (!head) throw new Error('[attach] the logits are not the output of a unit');
+  if (!head) throw new ArgumentError('[attach] the logits are not the output of a unit');
   const accuracy = graph.inUnit(head, () => ops.accuracy(attach.logits, attach.labels));
   return attach.objective.name === 'bp'
     ? attachBackPropagation(graph, head, attach, accuracy)
@@ -155,7 +155,9 @@ function attachUnits(graph: Graph, head: Unit, attach: AttachOptions, accuracy: 
     losses: ops.concat(losses),
     names: graph.units.map((unit) => unit.name),
     // Vectors are joined by placement, whatever their number.
-    reports: ops.reshape(ops.concat(reports), [reports.length, REPORT_COLUMNS.length]),
+    ...(reports.length > 0
+      ? { reports: ops.reshape(ops.concat(reports), [reports.length, REPORT_COLUMNS.length]) }
+      : {}),
     reportNames,
     accuracy,
   };

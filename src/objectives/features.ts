@@ -15,8 +15,10 @@ export function pooledOutput(z: Tensor, cells: number): Tensor {
   const node = graph.producer(z);
   if (cells <= 0 || node?.op !== 'conv2d') return poolTo(z, cells);
   const [x, w] = node.inputs.map((id) => graph.tensor(id)) as [Tensor, Tensor];
+  const { strideH, strideW, groups } = node.attrs;
   const pointwise = w.shape[0] === 1 && w.shape[1] === 1 && x.shape[1] === z.shape[1] && x.shape[2] === z.shape[2];
-  return pointwise && node.attrs.groups === 1 ? ops.conv2d(poolTo(x, cells), w) : poolTo(z, cells);
+  const plain = strideH === 1 && strideW === 1 && groups === 1;
+  return pointwise && plain ? ops.conv2d(poolTo(x, cells), w) : poolTo(z, cells);
 }
 
 /** Zero mean and unit variance per channel over the batch (and space), without learned parameters. */
