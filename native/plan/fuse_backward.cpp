@@ -52,12 +52,23 @@ bool depthwise3x3(const Plan& plan, const Node& input) {
          input.number("dilationW") == 1;
 }
 
-/** The folded filter gradient that reads du and the same x and statistics as `norm`. */
-size_t filter_step(const Plan& plan, const Uses& uses, int32_t du, const Node& norm) {
+/** Whether the two are gradients of convolutions with the same window and filters of the same shape. */
+bool same_window(const Plan& plan, const Node& input, const Node& filter) {
+  constexpr const char* kKeys[] = {"strideH",  "strideW",   "padTop",    "padBottom", "padLeft",
+                                   "padRight", "dilationH", "dilationW", "groups"};
+  return plan.graph.tensors[filter.outputs[0]].shape == plan.graph.tensors[input.inputs[1]].shape &&
+         std::all_of(std::begin(kKeys), std::end(kKeys),
+                     [&](const char* key) { return input.number(key) == filter.number(key); });
+}
+
+/** The folded filter gradient of the same convolution as `input`, with the same x and statistics as `norm`. */
+size_t filter_step(const Plan& plan, const Uses& uses, const Node& input, const Node& norm) {
+  const int32_t du = input.inputs[0];
   for (size_t i : uses.readers[du]) {
     if (i == kNone) continue;
     const Node& node = plan.steps[i].node;
     if (node.op != "conv2dGradFilter" || node.inputs.size() != 6 || node.inputs[1] != du) continue;
+    if (!same_window(plan, input, node)) continue;
     const bool same = node.inputs[0] == norm.inputs[1] &&
                       std::equal(node.inputs.begin() + 2, node.inputs.end(), norm.inputs.begin() + 2);
     if (same && node.number("bnEps") == norm.number("eps") && node.number("bnAlpha") == norm.number("alpha") &&
@@ -67,14 +78,17 @@ size_t filter_step(const Plan& plan, const Uses& uses, int32_t du, const Node& n
   return kNone;
 }
 
-/** A pooling whose windows tile the map, read by the two convolution gradients alone. */
+/** A pooling whose windows tile the map and leave no cell out, read by the two convolution gradients alone. */
 size_t pool_step(const Plan& plan, const Uses& uses, int32_t du) {
   size_t pool;
   if (!made_by(plan, uses, du, "avgPoolGrad", &pool) || uses.readers[du].size() != 2) return kNone;
   const Node& node = plan.steps[pool].node;
-  const bool tiles =
-      node.number("strideH") == node.number("kernelH") && node.number("strideW") == node.number("kernelW");
-  return tiles ? pool : kNone;
+  const Shape &cells = plan.graph.tensors[node.inputs[0]].shape, &map = plan.graph.tensors[du].shape;
+  const auto tiles = [&](int axis, const char* stride, const char* kernel, const char* pad) {
+    return node.number(stride) == node.number(kernel) &&
+           static_cast<double>(cells[axis]) * node.number(kernel) - node.number(pad) >= static_cast<double>(map[axis]);
+  };
+  return tiles(1, "strideH", "kernelH", "padTop") && tiles(2, "strideW", "kernelW", "padLeft") ? pool : kNone;
 }
 
 /** Whether a step before `last` reads the tensor: the joined launch, which stands there, would make it too late. */
@@ -90,25 +104,10 @@ bool find_match(const Plan& plan, const Uses& uses, size_t norm, Match* match) {
   if (!made_by(plan, uses, da, "conv2dGradInput", &match->input) || uses.readers[da].size() != 1) return false;
   const Node& input = plan.steps[match->input].node;
   if (!depthwise3x3(plan, input)) return false;
-  match->filter = filter_step(plan, uses, input.inputs[0], node);
+  match->filter = filter_step(plan, uses, input, node);
   if (match->filter == kNone || read_before(uses, plan.steps[match->filter].node.outputs[0], norm)) return false;
   match->pool = pool_step(plan, uses, input.inputs[0]);
   return true;
-}
-
-/** Whether a step between the parts writes w, gamma or beta in place. */
-bool written_between(const Plan& plan, const Match& match) {
-  const Step &input = plan.steps[match.input], &filter = plan.steps[match.filter], &norm = plan.steps[match.norm];
-  const int32_t first = std::min({input.append, filter.append, norm.append});
-  const int32_t last = std::max({input.append, filter.append, norm.append});
-  for (const Step& step : plan.steps) {
-    if (step.append <= first || step.append >= last) continue;
-    for (int32_t id : step.node.outputs) {
-      const auto& reads = norm.node.inputs;
-      if (id == input.node.inputs[1] || std::find(reads.begin(), reads.end(), id) != reads.end()) return true;
-    }
-  }
-  return false;
 }
 
 Attribute number_attribute(const char* key, double value) {
@@ -144,6 +143,20 @@ Node joined(const Plan& plan, const Match& match) {
   return node;
 }
 
+/** Whether a step between the parts writes in place what the joined launch reads. */
+bool written_between(const Plan& plan, const Match& match, const std::vector<int32_t>& reads) {
+  const int32_t input = plan.steps[match.input].append, filter = plan.steps[match.filter].append;
+  const int32_t norm = plan.steps[match.norm].append;
+  const int32_t pool = match.pool == kNone ? input : plan.steps[match.pool].append;
+  const int32_t first = std::min({pool, input, filter, norm}), last = std::max({input, filter, norm});
+  for (const Step& step : plan.steps) {
+    if (step.append <= first || step.append >= last) continue;
+    for (int32_t id : step.node.outputs)
+      if (std::find(reads.begin(), reads.end(), id) != reads.end()) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void fuse_backward(Plan& plan) {
@@ -151,9 +164,10 @@ void fuse_backward(Plan& plan) {
   std::vector<char> gone(plan.steps.size());
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     Match match;
-    if (!find_match(plan, uses, i, &match) || written_between(plan, match)) continue;
-    Step& step = plan.steps[i];
+    if (!find_match(plan, uses, i, &match)) continue;
     Node node = joined(plan, match);
+    if (written_between(plan, match, node.inputs)) continue;
+    Step& step = plan.steps[i];
     step.append = std::max({step.append, plan.steps[match.filter].append, plan.steps[match.input].append});
     step.node = std::move(node);
     gone[match.input] = gone[match.filter] = 1;

@@ -18,6 +18,8 @@ interface Config {
   readonly activation: string;
   /** Pools the convolution's output with tiles of this size: its gradient is read through the pooling. */
   readonly pool?: [number, number];
+  /** The tiles leave out the last cells, as padding 'valid' does, instead of reaching over the edge. */
+  readonly valid?: boolean;
 }
 
 const ACTIVATIONS = ['none', 'relu', 'leakyRelu', 'elu', 'tanh', 'sigmoid'];
@@ -37,15 +39,17 @@ const CONFIGS: Config[] = [
   { x: [1, 9, 7, 5], kernel: [3, 3], activation: 'tanh', pool: [2, 3] },
   { x: [2, 11, 12, 33], kernel: [3, 3], stride: 2, activation: 'elu', pool: [4, 2] },
   { x: [1, 24, 24, 20], kernel: [3, 3], activation: 'none', pool: [5, 5] },
+  { x: [2, 7, 7, 5], kernel: [3, 3], activation: 'relu', pool: [2, 2], valid: true },
 ];
 
 /** What a backward pass of pooling, or none, makes of a fed gradient: the gradient of the convolution's output. */
-function outputGradient(graph: Graph, y: number[], pool: [number, number] | undefined, name: string): Tensor {
+function outputGradient(graph: Graph, y: number[], { pool, valid }: Config, name: string): Tensor {
   if (!pool) return graph.append('affine', [graph.input(name, y)], [{ shape: y }], { scale: 2, offset: 0 })[0]!;
   const [kernelH, kernelW] = pool;
-  const tiles = [y[0]!, Math.ceil(y[1]! / kernelH), Math.ceil(y[2]! / kernelW), y[3]!];
-  const padBottom = tiles[1]! * kernelH - y[1]!;
-  const padRight = tiles[2]! * kernelW - y[2]!;
+  const count = valid ? Math.floor : Math.ceil;
+  const tiles = [y[0]!, count(y[1]! / kernelH), count(y[2]! / kernelW), y[3]!];
+  const padBottom = Math.max(0, tiles[1]! * kernelH - y[1]!);
+  const padRight = Math.max(0, tiles[2]! * kernelW - y[2]!);
   const attrs = { kernelH, kernelW, strideH: kernelH, strideW: kernelW, padTop: 0, padBottom, padLeft: 0, padRight };
   return graph.append('avgPoolGrad', [graph.input(name, tiles)], [{ shape: y }], attrs)[0]!;
 }
@@ -71,7 +75,7 @@ function appendConfig(graph: Graph, config: Config, index: number): Tensor[] {
   };
   const weights = feed('w', filter);
   const [forward] = graph.append('conv2d', [normal!, weights], [{ shape: y }], attrs);
-  const dy = outputGradient(graph, y, config.pool, `dy${index}`);
+  const dy = outputGradient(graph, y, config, `dy${index}`);
   const [dInput] = graph.append('conv2dGradInput', [dy, weights], [{ shape }], attrs);
   const [dFilter] = graph.append('conv2dGradFilter', [normal!, dy], [{ shape: filter }], attrs);
   // Read before the last part of the backward is appended, as the sum over two uses of one filter would be: not joined.

@@ -300,3 +300,45 @@ describe('fold', () => {
     expect(about.ops).toContain('batchNorm');
   });
 });
+
+describe('join', () => {
+  /** Two depthwise convolutions of one batchNorm whose sum has the gradient dy; only the small one passes it on. */
+  function backward(inBetween: (graph: Graph, w: Tensor, dy: Tensor) => void = () => {}) {
+    const graph = new Graph();
+    const feed = (name: string, shape: number[]) => graph.input(name, shape);
+    const [x, dy] = [feed('x', [1, 6, 6, 3]), graph.state('dy', [1, 6, 6, 3])];
+    const w = graph.param('w', [3, 3, 1, 3], 0.5);
+    const vectors = ['mean', 'variance', 'gamma', 'beta'].map((name) => feed(name, [3]));
+    const norm = { eps: 1e-3, activation: 'relu', alpha: 0.01 };
+    const y = node(graph, 'batchNorm', [x, ...vectors], [1, 6, 6, 3], { ...norm, training: true });
+    const window = (pad: number) => ({
+      ...{ strideH: 1, strideW: 1, dilationH: 1, dilationW: 1, groups: 3 },
+      ...{ padTop: pad, padBottom: pad, padLeft: pad, padRight: pad },
+    });
+    const da = node(graph, 'conv2dGradInput', [dy, w], [1, 6, 6, 3], window(1));
+    const large = node(graph, 'conv2dGradFilter', [y, dy], [5, 5, 1, 3], window(2), 'large');
+    const small = node(graph, 'conv2dGradFilter', [y, dy], [3, 3, 1, 3], window(1), 'small');
+    inBetween(graph, w, dy);
+    const vector = { shape: [3] };
+    const [gamma, beta] = graph.append('batchNormGradParams', [da, x, ...vectors], [vector, vector], norm);
+    return analyze(graph, { outputs: { large, small, gamma: gamma as Tensor, beta: beta as Tensor } });
+  }
+
+  it('takes the filter gradient of the same convolution, not of another that reads the same gradient', () => {
+    const { launches, fused } = backward();
+    expect(launches.map(({ op, name }) => [op, name])).toEqual([
+      ['conv2dGradFilter', 'large'],
+      ['depthwiseBackward', 'small'],
+    ]);
+    expect(fused).toContain('the backward of "small" into one depthwiseBackward');
+  });
+
+  it('does not over an update of what it reads', () => {
+    const updates: ((graph: Graph, w: Tensor, dy: Tensor) => void)[] = [
+      (graph, w) => graph.appendUpdate('ema', [w, w], [w], { momentum: 0.5, scale: 2 }),
+      (graph, _, dy) => graph.appendUpdate('ema', [dy, dy], [dy], { momentum: 0.5, scale: 2 }),
+    ];
+    for (const update of updates)
+      expect(backward(update).launches.map(({ op }) => op)).not.toContain('depthwiseBackward');
+  });
+});
