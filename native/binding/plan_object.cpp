@@ -52,6 +52,7 @@ void PlanObject::compile(const Napi::CallbackInfo& info) {
     throw;
   }
   session_ = std::move(session);
+  reached_ = session_;
   // V8 sees only a small object otherwise, and would be in no hurry to collect it.
   Napi::MemoryManagement::AdjustExternalMemory(Env(), executable_->allocated_bytes());
 }
@@ -73,12 +74,11 @@ std::unique_ptr<Request> PlanObject::steps_request(int64_t steps) {
   request->plan = executable_;
   request->steps = steps;
   int64_t bytes = 0;
-  for (int32_t id : executable_->plan().graph.outputs)
-    bytes = checked_add(bytes, checked_mul(steps, executable_->tensor(id).bytes()));
-  if (steps > 1 && bytes > kMaxResultBytes)
+  for (int32_t id : executable_->plan().graph.outputs) bytes = checked_add(bytes, executable_->tensor(id).bytes());
+  if (steps > 1 && bytes > kMaxResultBytes / steps)
     throw Error(Code::argument,
-                cat("[run] ", steps, " steps would return ", bytes, " bytes, at most ", kMaxResultBytes));
-  request->results.resize(bytes);
+                cat("[run] ", steps, " steps would return ", bytes, " bytes each, together at most ", kMaxResultBytes));
+  request->results.resize(bytes * steps);
   return request;
 }
 
@@ -163,7 +163,7 @@ Napi::Value PlanObject::write(const Napi::CallbackInfo& info) {
 Napi::Value PlanObject::abort(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     const int64_t id = read_integer(info[0], 1, INT64_MAX, "the request's id");
-    if (session_) session_->abort(static_cast<double>(id));
+    if (const std::shared_ptr<Session> session = reached_.lock()) session->abort(static_cast<double>(id));
     return info.Env().Undefined();
   });
 }

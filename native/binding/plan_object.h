@@ -35,6 +35,7 @@ class PlanObject : public Napi::ObjectWrap<PlanObject> {
   std::unique_ptr<Request> steps_request(int64_t steps);
 
   std::shared_ptr<Session> session_;
+  std::weak_ptr<Session> reached_;  // by abort(), also for work that was queued before dispose()
   std::shared_ptr<Executable> executable_;
 };
 

@@ -250,6 +250,10 @@ describe('run', () => {
     const { graph: counter, step } = counterGraph();
     using plan = compile(counter, { outputs: { step } });
     await expect(plan.run(2 ** 40)).rejects.toThrow(/at most 1073741824/);
+    // Also where steps times bytes does not fit in 63 bits.
+    const { graph: large, x } = slowGraph();
+    using wide = compile(large, { outputs: { x } });
+    await expect(wide.run(Number.MAX_SAFE_INTEGER)).rejects.toThrow(ArgumentError);
   });
 });
 
@@ -413,6 +417,16 @@ describe('abort', () => {
     await expect(second).rejects.toMatchObject({ name: 'AbortError', completedSteps: 0 });
     expect((await first).step).toEqual(Int32Array.of(1, 2, 3, 4, 5));
     expect((await third).step).toEqual(Int32Array.of(6));
+  });
+
+  it('reaches work that was queued before dispose', async () => {
+    const { graph, step } = slowGraph();
+    const plan = compile(graph, { outputs: { step } });
+    const controller = new AbortController();
+    const running = plan.run(2000, { signal: controller.signal });
+    plan.dispose();
+    controller.abort();
+    await expect(running).rejects.toBeInstanceOf(AbortError);
   });
 
   it('refuses what is not a signal', async () => {
