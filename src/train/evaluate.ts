@@ -12,7 +12,7 @@ import * as ops from '../graph/ops';
 import { modelNamed } from '../models';
 import type { Evaluation } from '../report/events';
 import { loadCheckpoint, type RunState, type SavedTensors } from './checkpoint';
-import { Evaluator } from './evaluator';
+import { EVALUATION_PREFIX, Evaluator } from './evaluator';
 import { networkInput } from './featureMaps';
 import { evaluate as scores } from './metrics';
 
@@ -38,12 +38,15 @@ async function loadRun(run: string): Promise<{ path: string; state: RunState; te
   throw new CheckpointError(`[run] ${run} holds neither best.safetensors nor last.safetensors; train writes them`);
 }
 
-/** Writes the saved tensors that the plan knows; every parameter must be among them. */
+/** Writes the saved tensors into the plan; every parameter and running statistic must be among them. */
 async function fill(plan: Plan, path: string, tensors: SavedTensors): Promise<void> {
   for (const { name, kind, shape } of plan.tensors()) {
+    if (kind === 'const' || name.startsWith(EVALUATION_PREFIX)) continue;
     const saved = tensors[name];
-    if (saved && saved.shape.join('x') === shape.join('x')) await plan.write(name, saved.data);
-    else if (kind === 'param') throw new CheckpointError(`[run] ${path} lacks "${name}" of shape ${shape.join('x')}`);
+    if (saved?.shape.join('x') !== shape.join('x')) {
+      throw new CheckpointError(`[run] ${path} lacks "${name}" of shape ${shape.join('x')}`);
+    }
+    await plan.write(name, saved.data);
   }
 }
 
