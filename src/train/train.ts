@@ -1,7 +1,7 @@
 // A whole run: data, network, the loop over epochs, checkpoints, log and report. Called by the CLI's `train` and by
 // recipes. The rule easy to break: everything that decides the result comes from the step counter in the checkpoint,
 // so a resumed run equals an uninterrupted one to the bit.
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadData } from '../data/load';
 import { type DataSplits, type ImageDataset, pixelStatistics } from '../data/types';
@@ -63,6 +63,15 @@ function createTrainer(config: TrainConfig, spec: NetworkSpec, data: ImageDatase
   });
 }
 
+/** An epoch without what its evaluation adds. */
+type EpochSummary = Omit<EpochEvent, 'testAccuracy' | 'validationAccuracy'>;
+
+/** What a run's checkpoint holds for the loop. */
+interface LoopState extends RunState {
+  /** The epoch that is trained but whose evaluation was interrupted: a resumed run evaluates it first. */
+  readonly unevaluated?: EpochSummary;
+}
+
 /** One run in progress: what the loop's functions share. */
 interface Run {
   readonly config: TrainConfig;
@@ -73,6 +82,7 @@ interface Run {
   readonly hooks: TrainHooks;
   step: number;
   best: { accuracy: number; epoch: number };
+  unevaluated: EpochSummary | undefined;
 }
 
 function emit(run: Run, event: TrainEvent): void {
@@ -80,9 +90,10 @@ function emit(run: Run, event: TrainEvent): void {
   run.hooks.onEvent(event);
 }
 
-function stateOf(run: Run): RunState {
-  const { config, spec, step, best } = run;
-  return { config, spec, classNames: run.data.train.classes, step, best };
+function stateOf(run: Run): LoopState {
+  const { config, spec, step, best, unevaluated } = run;
+  const state = { config, spec, classNames: run.data.train.classes, step, best };
+  return unevaluated ? { ...state, unevaluated } : state;
 }
 
 async function evaluate(run: Run, data: ImageDataset): Promise<Evaluation> {
@@ -102,7 +113,7 @@ class EpochTotals {
     this.#chunks.push(chunk);
   }
 
-  event(run: Run, epoch: number): Omit<EpochEvent, 'testAccuracy' | 'validationAccuracy'> {
+  event(run: Run, epoch: number): EpochSummary {
     const seconds = (performance.now() - this.#started) / 1000;
     const steps = this.#chunks.reduce((sum, chunk) => sum + chunk.steps, 0);
     const join = (key: 'losses' | 'reports' | 'accuracy'): Float32Array =>
@@ -165,16 +176,17 @@ function lastRow(values: Float32Array, width: number): number[] {
   return Array.from(values.subarray(values.length - width));
 }
 
-async function finishEpoch(run: Run, epoch: number, totals: EpochTotals): Promise<true> {
+async function finishEpoch(run: Run, epoch: number, summary: () => EpochSummary): Promise<true> {
   const { data, config } = run;
   const validation = data.validation ? await evaluate(run, data.validation) : undefined;
   const test = await evaluate(run, data.test);
   // The event goes first: a resume drops events that are newer than the checkpoint, but cannot make up a missing one.
   emit(run, {
-    ...totals.event(run, epoch),
+    ...summary(),
     testAccuracy: test.accuracy,
     ...(validation ? { validationAccuracy: validation.accuracy } : {}),
   });
+  run.unevaluated = undefined;
   // Without a validation split the newest weights count as best: choosing by test accuracy would leak it.
   if (!validation || validation.accuracy > run.best.accuracy) {
     run.best = { accuracy: validation?.accuracy ?? 0, epoch };
@@ -210,13 +222,14 @@ async function openRun(config: TrainConfig, hooks: TrainHooks): Promise<Run> {
     hooks,
     step,
     best: saved?.state.best ?? { accuracy: -1, epoch: -1 },
+    unevaluated: (saved?.state as LoopState | undefined)?.unevaluated,
   };
   for (const text of data.notes) emit(run, { event: 'note', text });
   if (config.resume && !saved) emit(run, { event: 'note', text: `no checkpoint in ${config.out}: starting anew` });
   return run;
 }
 
-/** Settings that may change between a run and its resumption: where, how fast, how long. */
+/** Settings that may change between a run and its resumption: where and how fast. */
 const FREE_SETTINGS = new Set(['out', 'resume', 'threads', 'device']);
 
 function checkResumable(path: string, before: TrainConfig, now: TrainConfig): void {
@@ -301,17 +314,33 @@ async function unlessAborted<T>(work: Promise<T>): Promise<T | undefined> {
   }
 }
 
+/** Saves what a resumed run goes on from. */
+async function saveInterrupted(run: Run): Promise<void> {
+  await saveCheckpoint(join(run.config.out, 'last.safetensors'), run.trainer, stateOf(run));
+  // No epoch is evaluated yet, so this could only be what an earlier run left in the folder.
+  if (run.best.epoch < 0) rmSync(join(run.config.out, 'best.safetensors'), { force: true });
+}
+
+/** Evaluates an epoch; false when the signal stopped it, with the state saved. It changes no weight. */
+async function evaluateEpoch(run: Run, epoch: number, summary: () => EpochSummary): Promise<boolean> {
+  if (await unlessAborted(finishEpoch(run, epoch, summary))) return true;
+  run.unevaluated = summary();
+  await saveInterrupted(run);
+  return false;
+}
+
 /** The epochs that are left; false when the signal stopped them, with the state saved. */
 async function runEpochs(run: Run): Promise<boolean> {
+  const { unevaluated } = run;
+  if (unevaluated && !(await evaluateEpoch(run, unevaluated.epoch, () => unevaluated))) return false;
   const first = Math.floor(run.step / run.trainer.stepsPerEpoch);
   for (let epoch = first; epoch < run.config.epochs; epoch += 1) {
     const totals = new EpochTotals();
-    // The signal may also fire during an evaluation, which changes no weight.
-    const whole = (await runEpoch(run, epoch, totals)) && (await unlessAborted(finishEpoch(run, epoch, totals)));
-    if (!whole) {
-      await saveCheckpoint(join(run.config.out, 'last.safetensors'), run.trainer, stateOf(run));
+    if (!(await runEpoch(run, epoch, totals))) {
+      await saveInterrupted(run);
       return false;
     }
+    if (!(await evaluateEpoch(run, epoch, () => totals.event(run, epoch)))) return false;
   }
   return true;
 }

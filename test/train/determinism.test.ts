@@ -1,8 +1,9 @@
 // The promise of determinism: the same bits for any number of threads, and after a resume.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { readEvents } from '../../src/report/log';
 import { loadCheckpoint } from '../../src/train/checkpoint';
 import { train } from '../../src/train/train';
 import { stateHash, tinyTrainer } from './fixtures';
@@ -62,4 +63,24 @@ describe('determinism', () => {
       expect(Buffer.from(b!.tensors[name]!.data.buffer).equals(Buffer.from(data.buffer)), name).toBe(true);
     }
   }, 120_000);
+
+  it('a run interrupted between an epoch and its evaluation makes that evaluation up when resumed', async () => {
+    const out = join(folder, 'unevaluated');
+    const best = join(out, 'best.safetensors');
+    mkdirSync(out);
+    writeFileSync(best, 'left by an earlier run');
+    const settings = { data: 'synthetic:120', model: 'denseFpn1', input: [8, 8] as const, epochs: 1, batch: 16, out };
+    const stop = new AbortController();
+    const interrupted = await train(settings, {
+      onEvent: (event) => event.event === 'step' && event.etaSeconds === 0 && stop.abort(),
+      signal: stop.signal,
+    });
+    expect(interrupted.interrupted).toBe(true);
+    expect(existsSync(best)).toBe(false);
+    const resumed = await train({ ...settings, resume: true }, { onEvent: () => {} });
+    expect(resumed).toMatchObject({ interrupted: false, step: interrupted.step, epoch: 1 });
+    const epochs = readEvents(join(out, 'metrics.jsonl')).filter(({ event }) => event === 'epoch');
+    expect(epochs).toMatchObject([{ epoch: 0, step: interrupted.step, testAccuracy: resumed.testAccuracy }]);
+    expect((await loadCheckpoint(best)).state).toMatchObject({ step: interrupted.step, best: { epoch: 0 } });
+  }, 60_000);
 });
