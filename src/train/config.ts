@@ -116,7 +116,7 @@ export function resolveConfig(partial: Partial<TrainConfig> & Pick<TrainConfig, 
   inRange('weightDecay', config.weightDecay, 0, 1e3);
   inRange('labelSmoothing', config.labelSmoothing, 0, 1);
   if (config.limit !== undefined) inRange('limit', config.limit, 1, 1e12, true);
-  if (config.threads !== undefined) inRange('threads', config.threads, 1, 1024, true);
+  if (config.threads !== undefined) inRange('threads', config.threads, 1, 256, true);
   for (const side of config.input ?? []) inRange('input', side, 8, 4096, true);
   return config;
 }

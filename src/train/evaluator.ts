@@ -94,12 +94,15 @@ export class Evaluator {
 
   /** Class predicted for each image, with running statistics. */
   async predict(options: { signal?: AbortSignal } = {}): Promise<Int32Array> {
-    await this.plan.write(this.#counter, new Int32Array(1));
     const predictions = new Int32Array(this.#data.count);
     const batches = Math.ceil(predictions.length / this.#batch);
     for (let done = 0; done < batches; done += CHUNK) {
       const steps = Math.min(CHUNK, batches - done);
-      const { logits } = await this.plan.run(steps, options);
+      // Queued back to back, so that no other prediction moves the counter in between.
+      const [, { logits }] = await Promise.all([
+        this.plan.write(this.#counter, Int32Array.of(done)),
+        this.plan.run(steps, options),
+      ]);
       const first = done * this.#batch;
       for (let row = 0; row < steps * this.#batch && first + row < predictions.length; row += 1) {
         predictions[first + row] = argMax(logits!, row * this.#classes, this.#classes);

@@ -43,6 +43,19 @@ describe('training', () => {
     expect(hits / held.count).toBeGreaterThan(0.9);
   });
 
+  it('two predictions at the same time do not disturb each other', async () => {
+    const trainer = tinyTrainer('bp', { data: stripeDataset(96, 8, 3), lr: 0.01 });
+    await trainer.run(40);
+    // More batches than one crossing takes, and eight batches on the labels are others.
+    const held = stripeDataset(200, 8, 3, 99);
+    const alone = await trainer.predict(held);
+    expect(new Set(alone).size).toBe(3);
+    const [first, second] = await Promise.all([trainer.predict(held), trainer.predict(held)]);
+    trainer.dispose();
+    expect(first).toEqual(alone);
+    expect(second).toEqual(alone);
+  });
+
   it('reports each unit by name, with an effective rank of at least 1', async () => {
     const trainer = tinyTrainer('cka');
     const { reports } = await trainer.run(3);
@@ -105,6 +118,7 @@ describe('training', () => {
     ['device', { device: 'gpu' as 'cuda' }],
     ['beta', { beta: Number.POSITIVE_INFINITY }],
     ['threads', { threads: 0 }],
+    ['threads', { threads: 257 }],
     ['limit', { limit: 0 }],
     ['labelSmoothing', { labelSmoothing: 2 }],
     ['input', { input: [4, 4] as const }],
