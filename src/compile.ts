@@ -155,7 +155,8 @@ function wireOf(graph: Graph, outputs: readonly [string, Tensor][]): WireGraph {
 
 /**
  * Plans a graph and gives it memory. Params and states start from their initial values, or are those of `share`.
- * Throws ArgumentError, GraphError or ShapeError for a wrong graph or option, DeviceError without device or memory.
+ * Throws ArgumentError, GraphError or ShapeError for a wrong graph or option, ExecutionError for a label or an index out
+ * of range in a const, DeviceError without device or memory.
  */
 export function compile(graph: Graph, options: CompileOptions): Plan {
   return new Plan(graph, options);

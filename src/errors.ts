@@ -67,7 +67,7 @@ export class DisposedError extends GramianError {
   }
 }
 
-/** Training met a NaN or an infinity; names the unit. The model is as after the last finite step's checkpoint. */
+/** Training met a NaN or an infinity; names the unit. The weights are of no more use: go on from the last checkpoint. */
 export class DivergedError extends GramianError {
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_DIVERGED', message, options);
