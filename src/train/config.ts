@@ -40,6 +40,7 @@ export interface TrainConfig {
   readonly normalize: boolean;
   readonly optimizer: OptimizerName;
   readonly weightDecay: number;
+  /** Over the run, step and exponential divide the rate by ten at each third: in steps, or smoothly. */
   readonly schedule: (typeof SCHEDULES)[number];
   /** Steps of linear warm-up. */
   readonly warmup: number;

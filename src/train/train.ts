@@ -55,7 +55,7 @@ function createTrainer(config: TrainConfig, spec: NetworkSpec, data: ImageDatase
     lr,
     optimizer: config.optimizer,
     weightDecay: config.weightDecay,
-    schedule: { kind: config.schedule, warmup: config.warmup, total },
+    schedule: { kind: config.schedule, warmup: config.warmup, total, every: Math.ceil(total / 3), factor: 0.1 },
     augmentation,
     device: config.device,
     ...(config.classWeights ? { classWeights: inverseFrequencies(data) } : {}),

@@ -23,7 +23,14 @@ export interface TrainerOptions {
   readonly optimizer?: OptimizerName;
   readonly weightDecay?: number;
   /** Attributes of ops.schedule beside `base`. */
-  readonly schedule?: { kind: 'constant' | 'step' | 'cosine' | 'exponential'; warmup?: number; total?: number };
+  readonly schedule?: {
+    kind: 'constant' | 'step' | 'cosine' | 'exponential';
+    warmup?: number;
+    total?: number;
+    /** step and exponential: the rate is multiplied by `factor` every `every` steps. */
+    every?: number;
+    factor?: number;
+  };
   /** Attributes of ops.datasetBatch that describe the augmentation. */
   readonly augmentation?: AugmentationOptions;
   readonly classWeights?: Float32Array;
