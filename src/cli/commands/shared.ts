@@ -16,7 +16,7 @@ export const jsonOption = { type: 'flag', help: 'print JSON lines on stdout and 
 export const threadsOption = {
   type: 'integer',
   min: 1,
-  max: 1024,
+  max: 256,
   help: 'threads to compute with; by default one for each core',
 } as const;
 export const deviceOption = {
