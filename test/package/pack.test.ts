@@ -3,6 +3,7 @@
 // The rule easy to break: nothing here may resolve into the checkout, so every program runs with the project as its cwd.
 import { execFileSync } from 'node:child_process';
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -14,6 +15,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = path.resolve(__dirname, '../..');
@@ -53,10 +55,24 @@ function pack(folder: string): void {
   tarball = JSON.parse(printed.trim().split('\n').at(-1) ?? '');
 }
 
-/** Run-time dependencies come as tarballs made from the checkout's own copies, so that npm needs no network. */
+/** A package and everything it depends on that is installed in the checkout (for this platform, that is). */
+function closure(name: string, found = new Set<string>()): Set<string> {
+  const manifest = path.join(root, 'node_modules', name, 'package.json');
+  if (found.has(name) || !existsSync(manifest)) return found;
+  found.add(name);
+  const { dependencies, optionalDependencies } = JSON.parse(readFileSync(manifest, 'utf8'));
+  for (const other of Object.keys({ ...dependencies, ...optionalDependencies })) closure(other, found);
+  return found;
+}
+
+/**
+ * Run-time dependencies, and the optional sharp that decodes image files, come as tarballs made from the checkout's own
+ * copies, so that npm needs no network.
+ */
 function packDependencies(): string[] {
   const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
-  return Object.keys(manifest.dependencies ?? {}).map((name) => {
+  const names = [...Object.keys(manifest.dependencies ?? {}), 'sharp'].flatMap((name) => [...closure(name)]);
+  return names.map((name) => {
     const folder = path.join(root, 'node_modules', name);
     const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', temp];
     const [report] = JSON.parse(execFileSync('npm', args, { cwd: folder, encoding: 'utf8' }));
@@ -143,6 +159,24 @@ describe('the packed tarball', () => {
     );
     expect(result.y).toEqual([2, 0, 4, 0, 6, 0]);
     expect(result.addon).toContain(path.join(project, 'node_modules/gramian/prebuilds/'));
+  });
+
+  it('trains, evaluates and predicts an image file', async () => {
+    const train = 'train --model denseFpn1 --data synthetic:256 --epochs 2 --batch 32 --lr 0.005 --out run --json';
+    const events = run('npx', '--offline', 'gramian', ...train.split(' '))
+      .trim()
+      .split('\n');
+    const end = JSON.parse(events.at(-1)!);
+    expect(end).toMatchObject({ event: 'end', epoch: 2 });
+    const evaluate = 'eval --run run --data synthetic:256 --split test --json';
+    const result = JSON.parse(run('npx', '--offline', 'gramian', ...evaluate.split(' ')));
+    expect(result.accuracy).toBeCloseTo(end.testAccuracy, 6);
+    const grey = Buffer.alloc(48 * 48, 99);
+    await sharp(grey, { raw: { width: 48, height: 48, channels: 1 } }).toFile(path.join(project, 'grey.png'));
+    const answer = JSON.parse(run('npx', '--offline', 'gramian', 'predict', '--run', 'run', 'grey.png', '--json'));
+    const probabilities = Object.values<number>(answer.probabilities);
+    expect(probabilities).toHaveLength(7);
+    expect(probabilities.reduce((sum, p) => sum + p, 0)).toBeCloseTo(1, 5);
   });
 
   it('runs its program through npx', () => {
