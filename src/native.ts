@@ -76,6 +76,8 @@ export interface NativePlan {
   /** One typed array per input, in the order of the graph; `id` (1 or more, unique) is for abort(), 0 for none. */
   step(feeds: readonly TensorData[], id: number): Promise<TensorData[]>;
   run(steps: number, id: number): Promise<TensorData[]>;
+  /** Seconds of each launch, summed over the steps. */
+  profile(feeds: readonly TensorData[], steps: number, id: number): Promise<Float64Array>;
   read(name: string): Promise<TensorData>;
   write(name: string, data: TensorData): Promise<void>;
   abort(id: number): void;

@@ -225,12 +225,17 @@ bool make_error(napi_env env, Code code, const std::string& message, int64_t com
 namespace {
 
 /** A fresh typed array in V8's memory, filled from `bytes` bytes. */
-bool make_array(napi_env env, DType dtype, const char* from, int64_t bytes, napi_value* array) {
+bool make_array(napi_env env, napi_typedarray_type type, int64_t item, const char* from, int64_t bytes,
+                napi_value* array) {
   void* memory;
   napi_value buffer;
   if (napi_create_arraybuffer(env, bytes, &memory, &buffer) != napi_ok) return false;
   memcpy(memory, from, bytes);
-  return napi_create_typedarray(env, array_type(dtype), bytes / item_bytes(dtype), buffer, 0, array) == napi_ok;
+  return napi_create_typedarray(env, type, bytes / item, buffer, 0, array) == napi_ok;
+}
+
+bool make_array(napi_env env, DType dtype, const char* from, int64_t bytes, napi_value* array) {
+  return make_array(env, array_type(dtype), item_bytes(dtype), from, bytes, array);
 }
 
 }  // namespace
@@ -240,6 +245,7 @@ bool make_result(napi_env env, const Request& request, napi_value* result) {
   const char* from = request.results.data();
   if (request.kind == Job::Kind::read)
     return make_array(env, request.tensor->dtype, from, request.tensor->bytes, result);
+  if (request.kind == Job::Kind::profile) return make_array(env, napi_float64_array, sizeof(double), from, request.results.size(), result);
   const auto& outputs = request.plan->plan().graph.outputs;
   if (napi_create_array_with_length(env, outputs.size(), result) != napi_ok) return false;
   for (uint32_t i = 0; i < outputs.size(); ++i) {

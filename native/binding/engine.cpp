@@ -7,6 +7,13 @@
 #include "core/text.h"
 
 namespace gramian {
+namespace {
+
+const char* name_of(Job::Kind kind) {
+  return kind == Job::Kind::profile ? "profile" : kind == Job::Kind::run ? "run" : "step";
+}
+
+}  // namespace
 
 Engine::Engine(Deliver deliver, Finished finished, void* context)
     : deliver_(deliver), finished_(finished), context_(context) {
@@ -81,6 +88,7 @@ void Engine::execute(Job& job) {
     switch (job.kind) {
       case Job::Kind::step:
       case Job::Kind::run:
+      case Job::Kind::profile:
         run_steps(job);
         break;
       case Job::Kind::read:
@@ -110,7 +118,7 @@ void Engine::run_steps(Job& job) {
     if (job.aborted.load()) {
       job.failed = true;
       job.code = Code::aborted;
-      job.message = cat("[", job.kind == Job::Kind::run ? "run" : "step", "] aborted after ", job.completed, " of ",
+      job.message = cat("[", name_of(job.kind), "] aborted after ", job.completed, " of ",
                         job.steps, " steps");
       return;
     }
@@ -118,6 +126,10 @@ void Engine::run_steps(Job& job) {
       values_.clear();
       for (int64_t offset : job.staged) values_.push_back(job.staging.data() + offset);
       plan.feed(values_);
+    }
+    if (job.kind == Job::Kind::profile) {
+      if (!plan.step(cancelled_, reinterpret_cast<double*>(job.results.data()))) return;
+      continue;
     }
     if (!plan.step(cancelled_)) return;
     int64_t offset = 0;

@@ -14,14 +14,15 @@
 namespace gramian {
 
 struct Job {
-  enum class Kind { step, run, read, write };
+  enum class Kind { step, run, profile, read, write };
   Kind kind = Kind::step;
   std::shared_ptr<Executable> plan;
-  int64_t steps = 1;                   // of a run
+  int64_t steps = 1;                   // of a run or a profile
   const Persistent* tensor = nullptr;  // of a read or a write; owned by `plan`
   std::vector<char> staging;           // fed values, each 64-byte aligned inside; or the data of a write
   std::vector<int64_t> staged;         // offset of each fed value
-  std::vector<char> results;           // every output after another, each `steps` times; or the data read
+  std::vector<char> results;           // every output after another, each `steps` times; a profile's seconds;
+                                       // or the data read
   std::atomic<bool> aborted{false};
 
   // Filled by the engine.

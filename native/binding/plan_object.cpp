@@ -16,7 +16,7 @@ constexpr int64_t kFeedAlign = 64;
 Napi::Function PlanObject::define(Napi::Env env, MakeBackend make_backend) {
   return DefineClass(env, "Plan",
                      {InstanceMethod<&PlanObject::step>("step"), InstanceMethod<&PlanObject::run>("run"),
-                      InstanceMethod<&PlanObject::read>("read"), InstanceMethod<&PlanObject::write>("write"),
+                      InstanceMethod<&PlanObject::profile>("profile"), InstanceMethod<&PlanObject::read>("read"), InstanceMethod<&PlanObject::write>("write"),
                       InstanceMethod<&PlanObject::abort>("abort"), InstanceMethod<&PlanObject::describe>("describe"),
                       InstanceMethod<&PlanObject::dispose>("dispose")},
                      reinterpret_cast<void*>(make_backend));
@@ -82,28 +82,47 @@ std::unique_ptr<Request> PlanObject::steps_request(int64_t steps) {
   return request;
 }
 
+void PlanObject::stage(Request& request, const Napi::Value& value, const char* what) {
+  const std::vector<int32_t>& inputs = executable_->inputs();
+  if (!value.IsArray() || value.As<Napi::Array>().Length() != inputs.size())
+    throw Error(Code::argument, cat("[", what, "] feeds is an array of ", inputs.size(), " typed arrays"));
+  const Napi::Array feeds = value.As<Napi::Array>();
+  int64_t bytes = 0;
+  for (int32_t id : inputs) {
+    request.staged.push_back(bytes);
+    bytes = checked_add(bytes, (executable_->tensor(id).bytes() + kFeedAlign - 1) / kFeedAlign * kFeedAlign);
+  }
+  request.staging.resize(bytes);
+  for (uint32_t i = 0; i < inputs.size(); ++i) {
+    const Tensor& tensor = executable_->tensor(inputs[i]);
+    const Napi::Value feed = feeds[i];
+    const void* data = typed_array_data(feed, tensor.dtype, tensor.count(), cat("input \"", tensor.name, "\""));
+    memcpy(request.staging.data() + request.staged[i], data, tensor.bytes());
+  }
+}
+
 Napi::Value PlanObject::step(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     check_alive("step");
-    const std::vector<int32_t>& inputs = executable_->inputs();
-    if (!info[0].IsArray() || info[0].As<Napi::Array>().Length() != inputs.size())
-      throw Error(Code::argument, cat("[step] feeds is an array of ", inputs.size(), " typed arrays"));
-    const Napi::Array feeds = info[0].As<Napi::Array>();
     std::unique_ptr<Request> request = steps_request(1);
     request->kind = Job::Kind::step;
+    stage(*request, info[0], "step");
     request->id = static_cast<double>(read_integer(info[1], 0, INT64_MAX, "the request's id"));
-    int64_t bytes = 0;
-    for (int32_t id : inputs) {
-      request->staged.push_back(bytes);
-      bytes = checked_add(bytes, (executable_->tensor(id).bytes() + kFeedAlign - 1) / kFeedAlign * kFeedAlign);
-    }
-    request->staging.resize(bytes);
-    for (uint32_t i = 0; i < inputs.size(); ++i) {
-      const Tensor& tensor = executable_->tensor(inputs[i]);
-      const Napi::Value value = feeds[i];
-      const void* data = typed_array_data(value, tensor.dtype, tensor.count(), cat("input \"", tensor.name, "\""));
-      memcpy(request->staging.data() + request->staged[i], data, tensor.bytes());
-    }
+    return session_->submit(info.Env(), std::move(request));
+  });
+}
+
+Napi::Value PlanObject::profile(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    check_alive("profile");
+    const int64_t steps = read_integer(info[1], 1, INT64_MAX, "steps");
+    std::unique_ptr<Request> request = session_->take();
+    request->kind = Job::Kind::profile;
+    request->plan = executable_;
+    request->steps = steps;
+    stage(*request, info[0], "profile");
+    request->id = static_cast<double>(read_integer(info[2], 0, INT64_MAX, "the request's id"));
+    request->results.assign(executable_->plan().steps.size() * sizeof(double), 0);
     return session_->submit(info.Env(), std::move(request));
   });
 }

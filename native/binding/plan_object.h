@@ -22,6 +22,7 @@ class PlanObject : public Napi::ObjectWrap<PlanObject> {
  private:
   Napi::Value step(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);
+  Napi::Value profile(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
   Napi::Value write(const Napi::CallbackInfo& info);
   Napi::Value abort(const Napi::CallbackInfo& info);
@@ -33,6 +34,8 @@ class PlanObject : public Napi::ObjectWrap<PlanObject> {
   void release();
   const Persistent& persistent(const Napi::Value& name, const char* what) const;
   std::unique_ptr<Request> steps_request(int64_t steps);
+  /** Copies the fed typed arrays into the request. */
+  void stage(Request& request, const Napi::Value& value, const char* what);
 
   std::shared_ptr<Session> session_;
   std::weak_ptr<Session> reached_;  // by abort(), also for work that was queued before dispose()

@@ -3,10 +3,20 @@
 
 #include <cmath>
 #include <cstring>
+#include <ctime>
 
 #include "core/text.h"
 
 namespace gramian {
+namespace {
+
+double now() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+}  // namespace
 
 Executable::Executable(Plan plan, std::shared_ptr<Backend> backend, Store& store)
     : backend_(std::move(backend)), plan_(std::move(plan)) {
@@ -136,13 +146,18 @@ void Executable::feed(const std::vector<const void*>& values) {
   }
 }
 
-bool Executable::step(const std::atomic<bool>& cancelled) {
+bool Executable::step(const std::atomic<bool>& cancelled, double* seconds) {
   check_persistent_ranges();
   backend_->begin();
+  double before = seconds ? now() : 0;
   for (Step& step : plan_.steps) {
     if (cancelled.load(std::memory_order_relaxed)) return false;
     if (const char* failure = backend_->run(*step.launch))
       throw Error(Code::execution, cat(failure, " (node \"", step.node.name, "\")"));
+    if (!seconds) continue;
+    const double after = now();
+    *seconds++ += after - before;
+    before = after;
   }
   backend_->end();
   return true;

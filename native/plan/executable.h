@@ -57,8 +57,11 @@ class Executable {
 
   /** Checks fed labels and indices, then copies the fed values (dense, in the order of inputs()) to the device. */
   void feed(const std::vector<const void*>& values);
-  /** Runs all launches; false when `cancelled` was seen between two of them. Throws ERR_EXECUTION. */
-  bool step(const std::atomic<bool>& cancelled);
+  /**
+   * Runs all launches; false when `cancelled` was seen between two of them. Adds each launch's time to `seconds`, if
+   * given. Throws ERR_EXECUTION.
+   */
+  bool step(const std::atomic<bool>& cancelled, double* seconds = nullptr);
   /** Copies output number `index` out, dense. */
   void read_output(size_t index, void* to) const;
 
