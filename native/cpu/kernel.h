@@ -11,7 +11,7 @@ enum class DType : int32_t { f32 = 0, i32 = 1, u8 = 2 };
 
 constexpr int kMaxRank = 6;
 constexpr int kMaxInputs = 64;
-constexpr int kMaxOutputs = 4;
+constexpr int kMaxOutputs = 6;
 
 // A tensor as a kernel sees it: rows x cols, cols = last dimension, row r begins at data + r * pitch elements.
 struct View {

@@ -62,6 +62,7 @@ void prune(Plan& plan);
 void bypass_identities(Plan& plan);
 void fold_batch_norms(Plan& plan);
 void fuse_backward(Plan& plan);
+void fuse_separable(Plan& plan);
 void schedule(Plan& plan);
 void place_aliases(Plan& plan);
 void reuse_inputs(Plan& plan);

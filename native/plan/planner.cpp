@@ -61,6 +61,7 @@ Plan make_plan(Graph graph, Backend& backend) {
   bypass_identities(plan);
   fold_batch_norms(plan);
   fuse_backward(plan);
+  fuse_separable(plan);
   schedule(plan);
   place_aliases(plan);
   reuse_inputs(plan);

@@ -3,7 +3,7 @@
 // The rule easy to break: moments and gradient sums are split into chunks of rows fixed by the shape, each chunk summed
 // in float, chunks combined in float64 in order; the pre-activation is recomputed with the forward pass's expression.
 #include "cpu/kernels/activation.h"
-#include "cpu/kernels/spans.h"
+#include "cpu/kernels/moments.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
@@ -45,39 +45,13 @@ void for_chunks(const KernelCall* call, const Chunks& p, const View& x, const Bo
 
 // ---------------------------------------------------------------- moments
 
-// Mean and centred sum of squares of `rows` rows of G vectors (the last with `lanes` lanes), by the corrected two-pass
-// algorithm (Chan, Golub, LeVeque 1983): the second pass also sums the deviations, which repairs the mean's rounding.
-template <int G>
-inline void chunk_moments(const float* x, int64_t pitch, int64_t rows, int lanes, double* mean, double* squares) {
-  vf sum[G] = {}, deviation[G] = {}, square[G] = {};
-  for (int64_t r = 0; r < rows; ++r)
-    for (int g = 0; g < G; ++g) sum[g] += load_lanes(x + r * pitch + g * W, G > 1 ? W : lanes);
-  for (int g = 0; g < G; ++g) sum[g] *= 1.0f / (float)rows;
-  for (int64_t r = 0; r < rows; ++r)
-    for (int g = 0; g < G; ++g) {
-      const vf d = load_lanes(x + r * pitch + g * W, G > 1 ? W : lanes) - sum[g];
-      deviation[g] += d;
-      square[g] = fma(d, d, square[g]);
-    }
-  for (int g = 0; g < G; ++g)
-    for (int i = 0; i < (G > 1 ? W : lanes); ++i) {
-      const double shift = (double)deviation[g][i] / (double)rows;
-      mean[g * W + i] = (double)sum[g][i] + shift;
-      squares[g * W + i] = (double)square[g][i] - shift * (double)deviation[g][i];
-    }
-}
-
 void prepare_moments(KernelCall* call) { prepare_statistics(call, call->in[0]); }
 
 void run_moments(const KernelCall* call) {
   const auto& p = *params_of<Chunks>(call);
   const View& x = call->in[0];
   for_chunks(call, p, x, [&](int64_t r0, int64_t rows, int64_t c0, int64_t width, double* mean, double* squares) {
-    const float* from = floats(x) + r0 * x.pitch + c0;
-    int64_t c = 0;
-    for (; c + 4 * W <= width; c += 4 * W) chunk_moments<4>(from + c, x.pitch, rows, W, mean + c, squares + c);
-    for (; c < width; c += W)
-      chunk_moments<1>(from + c, x.pitch, rows, (int)min64(W, width - c), mean + c, squares + c);
+    row_moments(floats(x) + r0 * x.pitch + c0, x.pitch, rows, width, mean, squares);
   });
   const auto* partial = static_cast<const double*>(call->workspace);
   float *out_mean = floats_out(call->out[0]), *out_variance = floats_out(call->out[1]);
@@ -100,9 +74,8 @@ void run_moments(const KernelCall* call) {
         }
       }
       for (int c = 0; c < width; ++c) {
-        const double variance = squares[c] / (double)x.rows;
         out_mean[c0 + c] = (float)mean[c];
-        out_variance[c0 + c] = variance > 0 || variance != variance ? (float)variance : 0.0f;
+        out_variance[c0 + c] = variance_of(squares[c], (double)x.rows);
       }
     }
   });

@@ -2,115 +2,25 @@
 // names in the list are for plan.describe(); no graph has them). Rows come staged from staged_rows.h.
 // The gradient by the input is the same correlation on dy, its pixels spread by the stride, with the filter turned.
 // The rule easy to break: chunks and the order of every sum are functions of the shape, never of W or of the threads.
-#include "cpu/kernels/staged_rows.h"
+#include "cpu/kernels/depthwise_row.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
 
-// ---------------------------------------------------------------- one output row
-
-#if defined(__AVX512F__)
-constexpr int kTile = 8;
-#else
-constexpr int kTile = 4;
-#endif
-
-struct OutputRow {
-  const Window* window;
-  const float* const* rows;  // [count] staged rows
-  const int64_t* taps;       // [count]
-  int64_t count;
-  const float* filter;  // a table
-  float* out;
-  int64_t out_step;
-  Ahead ahead;
-};
-
-// Adds one staged row's taps to T outputs. S > 0: three taps at distance 16, outputs S taps apart; every column is
-// loaded once for all the taps that see it. S = 0: any taps at any distance.
-template <int S, int T>
-inline void add_taps(const Window& w, const float* x, const float* filter, vf* sum) {
-  if constexpr (S > 0) {
-    const vf weight[3] = {load(filter), load(filter + 16), load(filter + 32)};
-#pragma GCC unroll 32
-    for (int i = 0; i < (T - 1) * S + 3; ++i) {
-      const vf column = load(x + i * 16);
-#pragma GCC unroll 3
-      for (int q = 0; q < 3; ++q)
-        if (i >= q && (i - q) % S == 0 && (i - q) / S < T) sum[(i - q) / S] = fma(weight[q], column, sum[(i - q) / S]);
-    }
-  } else {
-    for (int64_t q = 0; q < w.kw; ++q, x += w.tap_step) {
-      const vf weight = load(filter + q * 16);
-#pragma GCC unroll 8
-      for (int t = 0; t < T; ++t) sum[t] = fma(weight, load(x + t * w.pixel_step), sum[t]);
-    }
-  }
-}
-
-// T outputs, from p on, of one vector of lanes.
-template <int S, int T>
-void forward_tile(const OutputRow& row, int64_t p, int64_t c0) {
-  const Window& w = *row.window;
-  const int64_t offset = lane_offset(w, w.columns, c0) + p * w.pixel_step;
-  const float* filter = row.filter + table_offset(w, c0);
-  vf sum[T];
-#pragma GCC unroll 8
-  for (int t = 0; t < T; ++t) sum[t] = vf{};
-  for (int64_t r = 0; r < row.count; ++r)
-    add_taps<S, T>(w, row.rows[r] + offset, filter + row.taps[r] * w.kw * 16, sum);
-  float* out = row.out + p * row.out_step + c0;
-  const int last = lanes_left(w, p + T - 1, c0);
-  if (last == W) {
-#pragma GCC unroll 8
-    for (int t = 0; t < T; ++t) store(out + t * row.out_step, sum[t]);
-    return;
-  }
-#pragma GCC unroll 8
-  for (int t = 0; t < T; ++t) store_lanes(out + t * row.out_step, sum[t], lanes_left(w, p + t, c0));
-}
-
-template <int S, int T>
-void forward_rest(const OutputRow& row, int64_t p, int64_t end, int64_t c0) {
-  if constexpr (T > 0) {
-    if (end - p >= T) {
-      forward_tile<S, T>(row, p, c0);
-      p += T;
-    }
-    forward_rest<S, T / 2>(row, p, end, c0);
-  }
-}
-
-// Columns outside, lanes inside: a tile of columns is read whole while it is in the first cache.
-template <int S>
-void forward_row(const OutputRow& row) {
-  const Window& w = *row.window;
-  const int64_t pixels = pixels_of_block(w, 0);
-  for (int64_t p = 0; p < pixels; p += kTile) {
-    for (int64_t c0 = 0; c0 < w.lanes && (w.flat || c0 < w.channels); c0 += W) {
-      const int64_t end = min64(p + kTile, pixels_of_block(w, c0));
-      if (c0 % 16 == 0) {
-        fetch_ahead(row.ahead, p * w.stride_w, end * w.stride_w, c0);
-        for (int64_t t = p + kTile; t < end + kTile; ++t) __builtin_prefetch(row.out + t * row.out_step + c0, 1, 3);
-      }
-      if (end - p == kTile) {
-        forward_tile<S, kTile>(row, p, c0);
-      } else {
-        forward_rest<S, kTile / 2>(row, p, end, c0);
-      }
-    }
-  }
-}
-
-using RowFunction = void (*)(const OutputRow&);
-RowFunction row_function(const Window& w) {
-  const bool neighbours = w.kw == 3 && w.tap_step == 16;
-  if (neighbours && w.pixel_step == 16) return forward_row<1>;
-  if (neighbours && w.pixel_step == 32) return forward_row<2>;
-  return forward_row<0>;
-}
-
 // ---------------------------------------------------------------- forward and gradient by the input
+
+// dx as a correlation of dy, whose pixels lie `stride` apart, with the turned filter.
+Window input_gradient_window(const ConvShape& s) {
+  Window w = {};
+  w.batch = s.batch, w.image_h = s.oh, w.image_w = s.ow, w.out_h = s.h, w.out_w = s.w;
+  w.spread_h = s.stride_h, w.spread_w = s.stride_w;
+  w.kh = s.kh, w.kw = s.kw, w.stride_h = w.stride_w = 1;
+  w.top = s.dilation_h * (s.kh - 1) - s.top, w.left = s.dilation_w * (s.kw - 1) - s.left;
+  w.dilation_h = s.dilation_h, w.dilation_w = s.dilation_w;
+  w.channels = s.groups * s.o, w.multiplier = 1;
+  lay_out(&w, Layout::best);
+  return w;
+}
 
 struct DepthwiseParams {
   ConvParams conv;
@@ -136,16 +46,6 @@ void correlate_prepare(KernelCall* call, const Window& window, int64_t fold) {
   params->table_floats = (w.kh * w.kw + 3) * w.lanes;
   call->workspace_bytes = 4 * (params->table_floats + params->slots * params->slot_floats);
   call->variant = w.flat ? "depthwiseFlat" : "depthwise";
-}
-
-// The filter [kh*kw, channels] as a table; turned round for the gradient by the input.
-void spread_filter(const Window& w, const View& filter, bool turned, float* table) {
-  const int64_t taps = w.kh * w.kw;
-  for (int64_t tap = 0; tap < taps; ++tap) {
-    const float* src = static_cast<const float*>(filter.data) + (turned ? taps - 1 - tap : tap) * filter.pitch;
-    for (int64_t lane = 0; lane < w.lanes; ++lane)
-      table[table_offset(w, lane) + tap * 16] = w.flat || lane < w.channels ? src[lane % w.channels] : 0;
-  }
 }
 
 void correlate_image_rows(const KernelCall* call, const DepthwiseParams& params, const Prologue& prologue,

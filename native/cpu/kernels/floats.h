@@ -2,7 +2,7 @@
 // Included by gemm.h and staged_rows.h.
 // The rule easy to break: nothing here reads or writes past the n floats it is given, masked tails included.
 #pragma once
-#include "cpu/simd.h"
+#include "cpu/kernels/spans.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
@@ -11,28 +11,6 @@ constexpr int64_t kMaxSlots = 32;   // pieces of scratch memory, hence the most 
 constexpr int64_t kMaxChunks = 32;  // partial sums of one result
 
 [[maybe_unused]] inline int64_t round_up(int64_t value, int64_t unit) { return ceil_div(value, unit) * unit; }
-
-// load_n and store_n without their call to memcpy: narrow matrices spend their time here.
-#if defined(__AVX2__) && !defined(__AVX512F__)
-inline __m256i lane_mask(int n) {
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-}
-[[maybe_unused]] inline vf load_lanes(const float* p, int n) { return (vf)_mm256_maskload_ps(p, lane_mask(n)); }
-[[maybe_unused]] inline void store_lanes(float* p, vf v, int n) { _mm256_maskstore_ps(p, lane_mask(n), (__m256)v); }
-#elif defined(__AVX512F__)
-[[maybe_unused]] inline vf load_lanes(const float* p, int n) { return load_n(p, n); }
-[[maybe_unused]] inline void store_lanes(float* p, vf v, int n) { store_n(p, v, n); }
-#else
-[[maybe_unused]] inline vf load_lanes(const float* p, int n) {
-  return vf{n > 0 ? p[0] : 0, n > 1 ? p[1] : 0, n > 2 ? p[2] : 0, n > 3 ? p[3] : 0};
-}
-[[maybe_unused]] inline void store_lanes(float* p, vf v, int n) {
-  if (n > 0) p[0] = v[0];
-  if (n > 1) p[1] = v[1];
-  if (n > 2) p[2] = v[2];
-  if (n > 3) p[3] = v[3];
-}
-#endif
 
 [[maybe_unused]] inline void copy_floats(float* dst, const float* src, int64_t n) {
   if (n < W) {

@@ -34,10 +34,12 @@ int64_t least_common_multiple_16(int64_t n) {
   return n * 16 / common;
 }
 
+enum class Layout { best, blocked };
+
 // Fills the derived half of the window.
-void lay_out(Window* w) {
+void lay_out(Window* w, Layout layout) {
   const int64_t rounded = round_up(w->channels, 16);
-  w->flat = w->stride_w == 1 && w->channels <= 40 && w->channels * 5 < rounded * 4;
+  w->flat = layout == Layout::best && w->stride_w == 1 && w->channels <= 40 && w->channels * 5 < rounded * 4;
   w->lanes = w->flat ? least_common_multiple_16(w->channels) : rounded;
   w->pixel_step = w->flat ? w->lanes : w->stride_w * 16;
   w->tap_step = w->dilation_w * (w->flat ? w->channels : 16);
@@ -53,27 +55,14 @@ int64_t lane_offset(const Window& w, int64_t columns, int64_t c0) {
 // Where lane c0 of tap 0 lies in a table.
 int64_t table_offset(const Window& w, int64_t c0) { return c0 / 16 * w.kh * w.kw * 16 + c0 % 16; }
 
-Window forward_window(const ConvShape& s) {
+Window forward_window(const ConvShape& s, Layout layout = Layout::best) {
   Window w = {};
   w.batch = s.batch, w.image_h = s.h, w.image_w = s.w, w.out_h = s.oh, w.out_w = s.ow;
   w.spread_h = w.spread_w = 1;
   w.kh = s.kh, w.kw = s.kw, w.stride_h = s.stride_h, w.stride_w = s.stride_w, w.top = s.top, w.left = s.left;
   w.dilation_h = s.dilation_h, w.dilation_w = s.dilation_w;
   w.channels = s.groups * s.o, w.multiplier = s.o;
-  lay_out(&w);
-  return w;
-}
-
-// dx as a correlation of dy, whose pixels lie `stride` apart, with the turned filter.
-Window input_gradient_window(const ConvShape& s) {
-  Window w = {};
-  w.batch = s.batch, w.image_h = s.oh, w.image_w = s.ow, w.out_h = s.h, w.out_w = s.w;
-  w.spread_h = s.stride_h, w.spread_w = s.stride_w;
-  w.kh = s.kh, w.kw = s.kw, w.stride_h = w.stride_w = 1;
-  w.top = s.dilation_h * (s.kh - 1) - s.top, w.left = s.dilation_w * (s.kw - 1) - s.left;
-  w.dilation_h = s.dilation_h, w.dilation_w = s.dilation_w;
-  w.channels = s.groups * s.o, w.multiplier = 1;
-  lay_out(&w);
+  lay_out(&w, layout);
   return w;
 }
 
@@ -95,10 +84,10 @@ struct Prologue {
   const float *mean, *scale, *beta;  // tables of `lanes`
 };
 
-// Reads inputs 2..5 (mean, variance, gamma, beta) into three tables at `tables`, when the call is a fused one.
+// Reads inputs 2..5 (mean, variance, gamma, beta) into three tables at `tables`, when a batchNorm is folded in.
 Prologue make_prologue(const KernelCall* call, const Window& w, float* tables) {
   Prologue p = {};
-  if (call->in_count != 6) return p;
+  if (!find_attr(call, "bnEps")) return p;
   p.activation = attr_string(call, "bnActivation", "none");
   p.alpha = (float)attr(call, "bnAlpha");
   const float eps = (float)attr(call, "bnEps");

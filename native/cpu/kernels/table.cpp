@@ -6,7 +6,7 @@
 
 // clang-format off
 #define GRAMIAN_KERNEL_FILES(X) \
-  X(Matmul) X(Gram) X(Conv2d) X(Depthwise) X(DepthwiseBackward) X(Elementwise) \
+  X(Matmul) X(Gram) X(Conv2d) X(Depthwise) X(DepthwiseBackward) X(Separable) X(Elementwise) \
   X(Broadcast) X(Reduce) X(BatchNorm) X(Softmax) X(Pool) X(Resize) \
   X(Shape) X(Gather) X(Dropout) X(Hsic) X(Optimizer) X(Dataset)
 // clang-format on

@@ -1,0 +1,238 @@
+// A whole separable convolution in one pass: [batchNorm -> activation ->] depthwise -> pointwise, the depthwise result
+// living in a tile that stays in the cache. On the way it can leave what others read: the depthwise result itself, its
+// average over pooling cells, and mean and variance of the output. Made by native/plan/fuse_separable.cpp.
+// in: x [N,H,W,C], depthwise filter [kh,kw,1,C], (mean, variance, gamma, beta [C] with bnEps,) pointwise filter
+// [1,1,C,O]. out: y [N,OH,OW,O], then as the attributes say: storeDepthwise u [N,OH,OW,C]; poolKernelH p [N,PH,PW,C];
+// moments mean [O], variance [O]. The rule easy to break: pieces and tiles are functions of the shape; u, p and y have
+// the bits of the ops they replace.
+#include "cpu/kernels/depthwise_row.h"
+#include "cpu/kernels/gemm.h"
+#include "cpu/kernels/moments.h"
+
+namespace gramian::cpu::GRAMIAN_ISA {
+namespace {
+
+constexpr int64_t kTilePixels = 144;    // fills the tiles of the product, and fits the second cache with its filter
+constexpr int64_t kTileFloats = 36864;  // 144 pixels of 256 channels
+
+struct Pool {
+  int64_t h, w, top, left, rows, cols;  // window, padding, cells
+};
+
+struct Params {
+  Window window;
+  Pool pool;
+  int64_t outputs;                     // O
+  int32_t u_at, pool_at, moments_at;   // which output, -1 for none
+  int64_t granules, granule_rows;      // pieces begin at multiples of a granule
+  int64_t pieces, tile_rows, u_pitch;  // u_pitch of the tile
+  int64_t k_block, k_blocks;           // as gemm.h cuts the sum over channels
+  // Workspace, in floats.
+  int64_t table_floats, packed_floats, statistics_floats, slot_floats;
+};
+
+int64_t row_floats(const Params& p) { return p.pool_at < 0 ? 0 : p.pool.cols * round_up(p.window.channels, 16); }
+int64_t tile_floats(const Params& p) { return p.u_at < 0 ? p.tile_rows * p.window.out_w * p.u_pitch + W : 0; }
+// Float64 values of one piece: rows seen, then mean and squares; and those of a tile.
+int64_t piece_doubles(const Params& p) { return p.moments_at < 0 ? 0 : 2 * p.outputs; }
+
+void choose_outputs(KernelCall* call, Params* p) {
+  int32_t next = 1;
+  p->u_at = attr(call, "storeDepthwise") != 0 ? next++ : -1;
+  p->pool_at = attr(call, "poolKernelH") > 0 ? next++ : -1;
+  p->moments_at = attr(call, "moments") != 0 ? next : -1;
+  if (p->pool_at < 0) return;
+  const View& cells = call->out[p->pool_at];
+  p->pool = {(int64_t)attr(call, "poolKernelH"),
+             (int64_t)attr(call, "poolKernelW"),
+             (int64_t)attr(call, "poolPadTop"),
+             (int64_t)attr(call, "poolPadLeft"),
+             cells.shape[1],
+             cells.shape[2]};
+}
+
+void prepare(KernelCall* call) {
+  Params* p = params_of<Params>(call);
+  const View &x = call->in[0], &y = call->out[0];
+  choose_outputs(call, p);
+  p->window = forward_window(conv_shape(call, x, call->in[1], y), Layout::blocked);
+  const Window& w = p->window;
+  p->outputs = y.cols;
+  // A pooling cell must not be cut, so pooled pieces are whole images.
+  p->granule_rows = p->pool_at < 0 ? 1 : w.out_h;
+  p->granules = w.batch * w.out_h / p->granule_rows;
+  p->tile_rows = ceil_div(min64(kTilePixels, max64(2 * kMR, kTileFloats / w.channels)), w.out_w);
+  p->pieces = min64(min64(kMaxSlots, p->granules), ceil_div(w.batch * w.out_h, p->tile_rows));
+  p->tile_rows = min64(p->tile_rows, ceil_div(p->granules, p->pieces) * p->granule_rows);
+  p->u_pitch = round_up(w.channels, 16);
+  p->k_blocks = ceil_div(w.channels, kKC);
+  p->k_block = ceil_div(w.channels, p->k_blocks);
+  p->table_floats = (w.kh * w.kw + 3) * w.lanes;
+  p->packed_floats = round_up(w.channels * round_up(p->outputs, W), 16);
+  p->statistics_floats = round_up(2 * p->pieces * piece_doubles(*p), 16);
+  p->slot_floats = round_up(ring_floats(w), 16) + round_up(tile_floats(*p), 16) + row_floats(*p) +
+                   round_up(2 * piece_doubles(*p), 16);
+  call->workspace_bytes = 4 * (p->table_floats + p->packed_floats + p->statistics_floats + p->pieces * p->slot_floats);
+}
+
+// ---------------------------------------------------------------- one piece
+
+struct Piece {
+  const KernelCall* call;
+  const Params* p;
+  const Prologue* prologue;
+  const float* filter;  // a table
+  const float* packed;
+  Ring ring;
+  float *tile, *cells;
+  double *statistics, *tile_statistics;
+};
+
+struct Rows {
+  float* data;
+  int64_t pitch;
+  float* pixel(int64_t i) const { return data + i * pitch; }
+};
+
+Rows rows_of(const View& view, int64_t pixel) { return {floats_out(view) + pixel * view.pitch, view.pitch}; }
+
+// Image rows [begin, end), all images counted through, of the depthwise result.
+void correlate(const Piece& piece, int64_t begin, int64_t end, const Rows& u) {
+  const Window& w = piece.p->window;
+  const View& x = piece.call->in[0];
+  const RowFunction function = row_function(w);
+  for (int64_t i = begin; i < end; ++i) {
+    const int64_t n = i / w.out_h, oh = i % w.out_h;
+    if (oh == 0) empty_ring(w, piece.ring);
+    OutputRow row = {&w,      piece.ring.found,       piece.ring.taps, 0, piece.filter, u.pixel((i - begin) * w.out_w),
+                     u.pitch, rows_ahead(w, x, n, oh)};
+    row.count = find_rows(w, *piece.prologue, x, n, oh, piece.ring);
+    function(row);
+  }
+}
+
+// Adds one row of u to its pooling cells, which are written when their last row is in: the sum of avgPool, row by row.
+void add_to_cells(const Piece& piece, int64_t n, int64_t oh, const Rows& u) {
+  const Params& p = *piece.p;
+  const Pool& pool = p.pool;
+  const Window& w = p.window;
+  const View& out = piece.call->out[p.pool_at];
+  const int64_t cell_row = (oh + pool.top) / pool.h;
+  const int64_t first = max64(0, cell_row * pool.h - pool.top),
+                last = min64(w.out_h, (cell_row + 1) * pool.h - pool.top);
+  for (int64_t j = 0; j < pool.cols; ++j) {
+    const int64_t left = max64(0, j * pool.w - pool.left), right = min64(w.out_w, (j + 1) * pool.w - pool.left);
+    const vf share = set1(1.0f / (float)((last - first) * (right - left)));
+    float* sums = piece.cells + j * round_up(w.channels, 16);
+    float* to = floats_out(out) + ((n * pool.rows + cell_row) * pool.cols + j) * out.pitch;
+    for (int64_t c = 0; c < w.channels; c += W) {
+      const int lanes = (int)min64(W, w.channels - c);
+      vf sum = oh == first ? vf{} : load(sums + c);
+      for (int64_t i = left; i < right; ++i) sum += load_lanes(u.pixel(i) + c, lanes);
+      store(sums + c, sum);
+      if (oh + 1 == last) store_lanes(to + c, sum * share, lanes);
+    }
+  }
+}
+
+// y = u B for `count` pixels.
+void multiply(const Piece& piece, const Rows& u, int64_t count, const Rows& y) {
+  const Params& p = *piece.p;
+  const int64_t channels = p.window.channels;
+  alignas(64) float panel[kMR * kRowPitch];
+  float* y_rows[kMR];
+  for (int64_t i0 = 0; i0 < count; i0 += kMR) {
+    const int rows = (int)min64(kMR, count - i0);
+    for (int i = 0; i < rows; ++i) y_rows[i] = y.pixel(i0 + i);
+    const float* packed = piece.packed;
+    for (int64_t k0 = 0; k0 < channels; k0 += p.k_block) {
+      const int64_t k = min64(p.k_block, channels - k0);
+      for (int i = 0; i < rows; ++i) copy_floats(panel + i * kRowPitch, u.pixel(i0 + i) + k0, k);
+      if (rows & 1) zero_floats(panel + rows * kRowPitch, k);
+      multiply_panel<true>(panel, 0, rows, packed, p.outputs, p.outputs, k, y_rows, 0, k0 > 0);
+      packed += k * round_up(p.outputs, W);
+    }
+  }
+}
+
+void run_piece(const Piece& piece, int64_t index) {
+  const Params& p = *piece.p;
+  const Window& w = p.window;
+  const KernelCall* call = piece.call;
+  const int64_t first = index * p.granules / p.pieces * p.granule_rows;
+  const int64_t last = (index + 1) * p.granules / p.pieces * p.granule_rows;
+  empty_ring(w, piece.ring);
+  for (int64_t begin = first; begin < last; begin += p.tile_rows) {
+    const int64_t end = min64(last, begin + p.tile_rows), pixels = (end - begin) * w.out_w;
+    const Rows u = p.u_at < 0 ? Rows{piece.tile, p.u_pitch} : rows_of(call->out[p.u_at], begin * w.out_w);
+    const Rows y = rows_of(call->out[0], begin * w.out_w);
+    correlate(piece, begin, end, u);
+    for (int64_t i = begin; p.pool_at >= 0 && i < end; ++i)
+      add_to_cells(piece, i / w.out_h, i % w.out_h, {u.pixel((i - begin) * w.out_w), u.pitch});
+    multiply(piece, u, pixels, y);
+    if (p.moments_at < 0) continue;
+    double* statistics = begin == first ? piece.statistics : piece.tile_statistics;
+    row_moments(y.data, y.pitch, pixels, p.outputs, statistics, statistics + p.outputs);
+    if (begin > first)
+      join_moments(piece.statistics, piece.statistics + p.outputs, (double)((begin - first) * w.out_w), statistics,
+                   statistics + p.outputs, (double)pixels, p.outputs);
+  }
+}
+
+// ---------------------------------------------------------------- the call
+
+void pack_filter(const KernelCall* call, const Params& p, float* packed) {
+  const View& filter = call->in[call->in_count - 1];
+  for (int64_t k0 = 0; k0 < p.window.channels; k0 += p.k_block) {
+    const int64_t k = min64(p.k_block, p.window.channels - k0);
+    pack_rows(packed, floats(filter) + k0 * filter.pitch, filter.pitch, k, p.outputs);
+    packed += k * round_up(p.outputs, W);
+  }
+}
+
+void finish_moments(const KernelCall* call, const Params& p, double* statistics) {
+  const int64_t step = piece_doubles(p), per_row = p.window.out_w * p.granule_rows;
+  double rows = (double)(p.granules / p.pieces * per_row);
+  for (int64_t i = 1; i < p.pieces; ++i) {
+    const double* other = statistics + i * step;
+    const double more = (double)(((i + 1) * p.granules / p.pieces - i * p.granules / p.pieces) * per_row);
+    join_moments(statistics, statistics + p.outputs, rows, other, other + p.outputs, more, p.outputs);
+    rows += more;
+  }
+  float *mean = floats_out(call->out[p.moments_at]), *variance = floats_out(call->out[p.moments_at + 1]);
+  for (int64_t c = 0; c < p.outputs; ++c) {
+    mean[c] = (float)statistics[c];
+    variance[c] = variance_of(statistics[p.outputs + c], rows);
+  }
+}
+
+void run(const KernelCall* call) {
+  const Params& p = *params_of<Params>(call);
+  const Window& w = p.window;
+  float* const filter = static_cast<float*>(call->workspace);
+  float* const packed = filter + p.table_floats;
+  auto* const statistics = reinterpret_cast<double*>(packed + p.packed_floats);
+  float* const slots = packed + p.packed_floats + p.statistics_floats;
+  const Prologue prologue = make_prologue(call, w, filter + w.kh * w.kw * w.lanes);
+  spread_filter(w, call->in[1], false, filter);
+  pack_filter(call, p, packed);
+  parallel_for(call->parallel, p.pieces, [&](int64_t i) {
+    float* const mine = slots + i * p.slot_floats;
+    float* const tile = mine + round_up(ring_floats(w), 16);
+    float* const cells = tile + round_up(tile_floats(p), 16);
+    auto* const tile_statistics = reinterpret_cast<double*>(cells + row_floats(p));
+    run_piece({call, &p, &prologue, filter, packed, make_ring(w, mine), tile, cells, statistics + i * piece_doubles(p),
+               tile_statistics},
+              i);
+  });
+  if (p.moments_at >= 0) finish_moments(call, p, statistics);
+}
+
+constexpr Kernel kKernels[] = {{"separable", prepare, run}};
+
+}  // namespace
+
+extern const KernelList kSeparableKernels;
+const KernelList kSeparableKernels = {kKernels, 1};
+
+}  // namespace gramian::cpu::GRAMIAN_ISA

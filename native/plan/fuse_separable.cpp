@@ -1,0 +1,152 @@
+// Joins a depthwise convolution, the pointwise one that reads it and what else is read off the two on the way into one
+// launch, whose tile of depthwise results never leaves the cache:
+//
+//   u = conv2d(x, d, ...) depthwise (a batchNorm perhaps folded in); y = conv2d(u, w) pointwise
+//   p = avgPool(u) of tiles that cover the map; m, v = moments(y)
+//   becomes   y, u?, p?, m?, v? = separable(x, d, ..., w)    u only when something else reads it
+//
+// The joined launch stands where the depthwise convolution stood. Runs after fuse_backward.
+// The rule easy to break: w is then read earlier, so it must be there, and nothing between may write it.
+#include <algorithm>
+
+#include "core/text.h"
+#include "plan/plan.h"
+
+namespace gramian {
+namespace {
+
+constexpr size_t kNone = static_cast<size_t>(-1);
+// A pointwise filter beyond this would push the tile out of the second cache.
+constexpr int64_t kMostWeights = 128 * 1024;
+
+using Readers = std::vector<std::vector<size_t>>;  // by tensor id; kNone stands for the plan's own outputs
+
+Readers readers_of(const Plan& plan) {
+  Readers readers(plan.graph.tensors.size());
+  for (size_t i = 0; i < plan.steps.size(); ++i)
+    for (int32_t id : plan.steps[i].node.inputs)
+      if (readers[id].empty() || readers[id].back() != i) readers[id].push_back(i);
+  for (int32_t id : plan.graph.outputs) readers[id].push_back(kNone);
+  return readers;
+}
+
+struct Match {
+  size_t depthwise, pointwise, pool = kNone, moments = kNone;
+  bool store = false;  // u is read by others too
+};
+
+bool depthwise(const Plan& plan, const Node& node) {
+  if (node.op != "conv2d") return false;
+  const int64_t channels = plan.graph.tensors[node.inputs[0]].cols();
+  return channels > 1 && node.number("groups") == static_cast<double>(channels) &&
+         plan.graph.tensors[node.outputs[0]].cols() == channels;
+}
+
+bool pointwise(const Plan& plan, const Node& node, int32_t u) {
+  if (node.op != "conv2d" || node.inputs.size() != 2 || node.inputs[0] != u || node.inputs[1] == u) return false;
+  const Shape& w = plan.graph.tensors[node.inputs[1]].shape;
+  const Shape &from = plan.graph.tensors[u].shape, &to = plan.graph.tensors[node.outputs[0]].shape;
+  return w[0] == 1 && w[1] == 1 && node.number("groups") == 1 && from[1] == to[1] && from[2] == to[2] &&
+         node.number("padTop") == 0 && node.number("padLeft") == 0 && w[2] * w[3] <= kMostWeights;
+}
+
+/** A pooling whose windows tile the map and leave no cell out. */
+bool tiles_map(const Plan& plan, const Node& node, int32_t map) {
+  if (node.op != "avgPool") return false;
+  const Shape &cells = plan.graph.tensors[node.outputs[0]].shape, &image = plan.graph.tensors[map].shape;
+  const auto tiles = [&](int axis, const char* stride, const char* kernel, const char* pad) {
+    return node.number(stride) == node.number(kernel) &&
+           static_cast<double>(cells[axis]) * node.number(kernel) - node.number(pad) >=
+               static_cast<double>(image[axis]) &&
+           (static_cast<double>(cells[axis]) - 1) * node.number(kernel) - node.number(pad) <
+               static_cast<double>(image[axis]) &&
+           node.number(pad) < node.number(kernel);
+  };
+  return tiles(1, "strideH", "kernelH", "padTop") && tiles(2, "strideW", "kernelW", "padLeft");
+}
+
+/** Whether a step that ran after `from` and before `to`, as appended, makes or writes the tensor. */
+bool written_between(const Plan& plan, int32_t id, int32_t from, int32_t to) {
+  return std::any_of(plan.steps.begin(), plan.steps.end(), [&](const Step& step) {
+    const auto& outputs = step.node.outputs;
+    return step.append > from && step.append < to && std::find(outputs.begin(), outputs.end(), id) != outputs.end();
+  });
+}
+
+bool find_match(const Plan& plan, const Readers& readers, size_t first, Match* match) {
+  const Step& step = plan.steps[first];
+  if (!depthwise(plan, step.node)) return false;
+  const int32_t u = step.node.outputs[0];
+  match->depthwise = first;
+  match->pointwise = kNone;
+  for (size_t i : readers[u]) {
+    const Node* node = i == kNone ? nullptr : &plan.steps[i].node;
+    if (node && match->pointwise == kNone && node->unit == step.node.unit && pointwise(plan, *node, u)) {
+      match->pointwise = i;
+    } else if (node && match->pool == kNone && tiles_map(plan, *node, u)) {
+      match->pool = i;
+    } else {
+      match->store = true;
+    }
+  }
+  if (match->pointwise == kNone) return false;
+  const Node& product = plan.steps[match->pointwise].node;
+  if (written_between(plan, product.inputs[1], step.append, plan.steps[match->pointwise].append)) return false;
+  for (size_t i : readers[product.outputs[0]])
+    if (i != kNone && plan.steps[i].node.op == "moments") match->moments = i;
+  return true;
+}
+
+void flag(Node& node, const char* key, double value) {
+  Attribute attr;
+  attr.key = key;
+  attr.number = value;
+  node.attrs.push_back(std::move(attr));
+}
+
+Node joined(const Plan& plan, const Match& match) {
+  const Node& product = plan.steps[match.pointwise].node;
+  Node node = plan.steps[match.depthwise].node;
+  const int32_t u = node.outputs[0];
+  node.op = "separable";
+  node.name = product.name;
+  node.inputs.push_back(product.inputs[1]);
+  node.outputs = product.outputs;
+  if (match.store) {
+    node.outputs.push_back(u);
+    flag(node, "storeDepthwise", 1);
+  }
+  if (match.pool != kNone) {
+    const Node& pool = plan.steps[match.pool].node;
+    node.outputs.push_back(pool.outputs[0]);
+    flag(node, "poolKernelH", pool.number("kernelH"));
+    flag(node, "poolKernelW", pool.number("kernelW"));
+    flag(node, "poolPadTop", pool.number("padTop"));
+    flag(node, "poolPadLeft", pool.number("padLeft"));
+  }
+  if (match.moments != kNone) {
+    const Node& moments = plan.steps[match.moments].node;
+    node.outputs.insert(node.outputs.end(), moments.outputs.begin(), moments.outputs.end());
+    flag(node, "moments", 1);
+  }
+  return node;
+}
+
+}  // namespace
+
+void fuse_separable(Plan& plan) {
+  const Readers readers = readers_of(plan);
+  std::vector<char> gone(plan.steps.size());
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    Match match;
+    if (!find_match(plan, readers, i, &match)) continue;
+    plan.steps[i].node = joined(plan, match);
+    for (size_t part : {match.pointwise, match.pool, match.moments})
+      if (part != kNone) gone[part] = 1;
+    plan.fused.push_back(cat("the convolutions of \"", plan.steps[i].node.name, "\" into one separable"));
+  }
+  size_t index = 0;
+  std::erase_if(plan.steps, [&](const Step&) { return gone[index++] != 0; });
+}
+
+}  // namespace gramian
