@@ -7,7 +7,10 @@
 //   becomes   dw, dgamma, dbeta = depthwiseBackward(g or du, w, x, m, v, gamma, beta)
 //
 // Done when nothing else reads da, nor du in the pooled case, and nothing reads dw before the last of the parts.
-// Under back-propagation da also leads to dx and stays.
+// Under back-propagation da also leads to dx. The joined launch then leaves dz = da * act'(pre) in its place, and
+//
+//   dx = batchNormGradInput(da, x, ..., dgamma, dbeta)   reads dz, its activation being undone already.
+//
 // The rule easy to break: the joined launch reads w, gamma and beta where the last of the parts did.
 #include <algorithm>
 
@@ -34,9 +37,9 @@ struct Uses {
   }
 };
 
-/** Indices into plan.steps; `pool` is kNone when the gradient was not pooled. */
+/** Indices into plan.steps; `pool` is kNone when the gradient was not pooled, `onward` when x needs no gradient. */
 struct Match {
-  size_t pool, input, filter, norm;
+  size_t pool, input, filter, norm, onward;
 };
 
 bool made_by(const Plan& plan, const Uses& uses, int32_t id, const char* op, size_t* step) {
@@ -78,6 +81,21 @@ size_t filter_step(const Plan& plan, const Uses& uses, const Node& input, const 
   return kNone;
 }
 
+/** The one other reader of da = norm's first input: the gradient by the same batchNorm's input. */
+size_t onward_step(const Plan& plan, const Uses& uses, const Node& norm) {
+  const auto& readers = uses.readers[norm.inputs[0]];
+  for (size_t i : readers) {
+    if (i == kNone || readers.size() != 2) return kNone;
+    const Node& node = plan.steps[i].node;
+    if (node.op == "batchNormGradInput" && std::equal(norm.inputs.begin(), norm.inputs.end(), node.inputs.begin()) &&
+        std::equal(norm.outputs.begin(), norm.outputs.end(), node.inputs.begin() + 6) &&
+        node.number("eps") == norm.number("eps") && node.number("alpha") == norm.number("alpha") &&
+        node.string("activation") == norm.string("activation"))
+      return i;
+  }
+  return kNone;
+}
+
 /** A pooling whose windows tile the map and leave no cell out, read by the two convolution gradients alone. */
 size_t pool_step(const Plan& plan, const Uses& uses, int32_t du) {
   size_t pool;
@@ -101,7 +119,9 @@ bool find_match(const Plan& plan, const Uses& uses, size_t norm, Match* match) {
   if (node.op != "batchNormGradParams") return false;
   match->norm = norm;
   const int32_t da = node.inputs[0];
-  if (!made_by(plan, uses, da, "conv2dGradInput", &match->input) || uses.readers[da].size() != 1) return false;
+  if (!made_by(plan, uses, da, "conv2dGradInput", &match->input)) return false;
+  match->onward = kNone;
+  if (uses.readers[da].size() > 1 && (match->onward = onward_step(plan, uses, node)) == kNone) return false;
   const Node& input = plan.steps[match->input].node;
   if (!depthwise3x3(plan, input)) return false;
   match->filter = filter_step(plan, uses, input, node);
@@ -140,6 +160,10 @@ Node joined(const Plan& plan, const Match& match) {
   }
   node.inputs.insert(node.inputs.end(), norm.inputs.begin() + 1, norm.inputs.end());
   node.outputs = {filter.outputs[0], norm.outputs[0], norm.outputs[1]};
+  if (match.onward != kNone) {
+    node.outputs.push_back(norm.inputs[0]);
+    node.attrs.push_back(number_attribute("storeGradient", 1));
+  }
   return node;
 }
 
@@ -171,6 +195,9 @@ void fuse_backward(Plan& plan) {
     step.append = std::max({step.append, plan.steps[match.filter].append, plan.steps[match.input].append});
     step.node = std::move(node);
     gone[match.input] = gone[match.filter] = 1;
+    if (match.onward != kNone)
+      for (Attribute& attr : plan.steps[match.onward].node.attrs)
+        if (attr.key == "activation") attr.string = "none";
     if (match.pool != kNone) gone[match.pool] = 1;
     plan.fused.push_back(cat("the backward of \"", step.node.name, "\" into one depthwiseBackward"));
   }

@@ -1,105 +1,83 @@
-// The whole backward of a unit's front, batchNorm -> activation -> depthwise 3x3, when nobody wants the gradient of its
-// input: one pass over x gives the filter's gradient and those of gain and offset. Made by
+// The backward of a unit's front, batchNorm -> activation -> depthwise 3x3, in one pass over x: the filter's gradient,
+// those of gain and offset and, under back-propagation, the gradient of the pre-activation. Made by
 // native/plan/fuse_backward.cpp from conv2dGradInput, conv2dGradFilter and batchNormGradParams, and avgPoolGrad where
-// the features were pooled, so that neither the expanded gradient nor the gradient of the activation is ever written to
-// memory. in: dy [N,OH,OW,C] or, pooled, [N,PH,PW,C]; w [3,3,1,C]; x [N,H,W,C]; mean, variance, gamma, beta [C]. out:
-// dw [3,3,1,C], dgamma [C], dbeta [C]. The rule easy to break: images are summed in chunks fixed by the batch and
-// joined by a fixed tree.
-#include "cpu/kernels/activation.h"
-#include "cpu/kernels/spans.h"
+// the features were pooled, so that neither the expanded gradient nor the gradient of the activation is ever written.
+// in: dy [N,OH,OW,C] or, pooled, [N,PH,PW,C]; w [3,3,1,C]; x [N,H,W,C]; mean, variance, gamma, beta [C]. out: dw
+// [3,3,1,C], dgamma [C], dbeta [C], and with storeGradient dz [N,H,W,C] = da * act'(pre).
+// A row of x meets up to three rows of dy. Those that are equal (a pooled gradient is constant down a cell) are taken
+// as one: its taps' weights are added beforehand, its products are made once.
+// The rule easy to break: images are summed in chunks fixed by the batch and joined by a fixed tree.
+#include "cpu/kernels/depthwise_row.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
 
-constexpr int kTaps = 9;
-constexpr int kSums = kTaps + 2;  // per channel: nine of dw, then sum t*(x-mean) and sum t
-constexpr int64_t kMaxChunks = 64;
+constexpr int kSets = 8;                       // subsets of the three taps down a column
+constexpr int kSetFloats = kSets * 48;         // per 16 channels: [subset][three taps across][16]
+constexpr int kBlockFloats = kSetFloats + 32;  // ... and then sum t*(x-mean), sum t
+constexpr int kRing = 4;                       // more than the rows of dy one row of x meets
 
 struct Params {
-  int64_t stride_h, stride_w, pad_top, pad_left;
-  int64_t out_height, out_width;  // of dy as the convolution saw it
+  int64_t stride_h, stride_w, top, left;  // of the turned correlation: dx(i) reads spread dy(i - top ..)
+  int64_t out_h, out_w;                   // of dy as the convolution saw it
   int64_t pool_h, pool_w, pool_top, pool_left;
-  bool pooled;
-  int64_t chunks;
-  // Workspace, in bytes from its start.
-  int64_t partial_at, scale_at, column_at, cells_at;
+  bool pooled, store;
+  int64_t height, width, channels, lanes, columns, blocks;
+  int64_t chunks, partial_floats, slot_floats;
+  Window tables;  // channels and lanes, for make_prologue
+  // Workspace, in floats from its start; a chunk's sums and rows are together.
+  int64_t prologue_at, column_at, cells_at, chunks_at;
 };
-
-int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 void prepare(KernelCall* call) {
   Params* p = params_of<Params>(call);
   const View &dy = call->in[0], &x = call->in[2];
-  p->stride_h = (int64_t)attr(call, "strideH", 1);
-  p->stride_w = (int64_t)attr(call, "strideW", 1);
-  p->pad_top = (int64_t)attr(call, "padTop");
-  p->pad_left = (int64_t)attr(call, "padLeft");
-  p->pool_h = (int64_t)attr(call, "poolKernelH");
-  p->pool_w = (int64_t)attr(call, "poolKernelW");
-  p->pool_top = (int64_t)attr(call, "poolPadTop");
-  p->pool_left = (int64_t)attr(call, "poolPadLeft");
+  p->stride_h = (int64_t)attr(call, "strideH", 1), p->stride_w = (int64_t)attr(call, "strideW", 1);
+  p->top = 2 - (int64_t)attr(call, "padTop"), p->left = 2 - (int64_t)attr(call, "padLeft");
+  p->pool_h = (int64_t)attr(call, "poolKernelH"), p->pool_w = (int64_t)attr(call, "poolKernelW");
+  p->pool_top = (int64_t)attr(call, "poolPadTop"), p->pool_left = (int64_t)attr(call, "poolPadLeft");
   p->pooled = p->pool_h > 0;
-  p->out_height = p->pooled ? (int64_t)attr(call, "outHeight") : dy.shape[1];
-  p->out_width = p->pooled ? (int64_t)attr(call, "outWidth") : dy.shape[2];
+  p->store = attr(call, "storeGradient") != 0;
+  p->out_h = p->pooled ? (int64_t)attr(call, "outHeight") : dy.shape[1];
+  p->out_w = p->pooled ? (int64_t)attr(call, "outWidth") : dy.shape[2];
+  p->height = x.shape[1], p->width = x.shape[2], p->channels = x.cols;
+  p->lanes = round_up(x.cols, 16), p->blocks = p->lanes / 16, p->columns = p->width + 2;
+  p->tables = {};
+  p->tables.channels = p->channels, p->tables.lanes = p->lanes, p->tables.multiplier = 1;
   p->chunks = min64(x.shape[0], kMaxChunks);
-  p->partial_at = 0;
-  p->scale_at = p->partial_at + aligned(p->chunks * kSums * x.cols * 4);
-  p->column_at = p->scale_at + aligned(x.cols * 4);
-  p->cells_at = p->column_at + aligned(x.shape[2] * 3 * 8);
-  call->workspace_bytes = p->cells_at + (p->pooled ? aligned(dy.rows * dy.cols * 4) : 0);
+  p->partial_floats = p->blocks * kBlockFloats;
+  p->slot_floats = p->partial_floats + (kRing * p->columns + p->width) * p->lanes;
+  p->prologue_at = p->partial_floats;  // the first block holds the filter's subsets
+  p->column_at = p->prologue_at + 3 * p->lanes;
+  p->cells_at = p->column_at + round_up(2 * p->columns, 16);
+  p->chunks_at = p->cells_at + (p->pooled ? round_up(dy.rows * dy.cols, 16) : 0);
+  call->workspace_bytes = 4 * (p->chunks_at + p->chunks * p->slot_floats);
   call->variant = p->pooled ? "pooled" : "dense";
 }
 
-// Everything a row of x needs.
-struct Row {
-  const float* x;         // [W, C], pitch `pitch`
-  const float* dy[3];     // by ky: the row of dy that this row of x reached through it, or null
-  const int64_t* column;  // by ix*3 + kx: element offset in such a row, or -1
-  int64_t width, pitch;
-};
+// ---------------------------------------------------------------- tables
 
-// Adds one row's sums for channels [c, c + lanes).
-template <typename Activation>
-void add_row(const KernelCall* call, const Activation& act, const Row& row, const float* scale, float* sums, int64_t c,
-             int lanes) {
-  const int64_t channels = call->in[2].cols;
-  const vf mean = load_lanes(floats(call->in[3]) + c, lanes), gain = load_lanes(scale + c, lanes);
-  const vf beta = load_lanes(floats(call->in[6]) + c, lanes);
-  const float* filter = floats(call->in[1]) + c;
-  const int64_t filter_pitch = call->in[1].pitch;
-  vf w[kTaps], dw[kTaps];
-#pragma GCC unroll 9
-  for (int k = 0; k < kTaps; ++k) {
-    w[k] = load_lanes(filter + k * filter_pitch, lanes);
-    dw[k] = load_lanes(sums + k * channels + c, lanes);
-  }
-  vf gamma_sum = load_lanes(sums + kTaps * channels + c, lanes);
-  vf beta_sum = load_lanes(sums + (kTaps + 1) * channels + c, lanes);
-  for (int64_t ix = 0; ix < row.width; ++ix) {
-    const vf centred = load_lanes(row.x + ix * row.pitch + c, lanes) - mean;
-    const vf pre = fma(centred, gain, beta);
-    const vf a = act.value(pre);
-    vf da = {};
-#pragma GCC unroll 3
-    for (int ky = 0; ky < 3; ++ky) {
-      if (row.dy[ky] == nullptr) continue;
-#pragma GCC unroll 3
-      for (int kx = 0; kx < 3; ++kx) {
-        const int64_t at = row.column[ix * 3 + kx];
-        if (at < 0) continue;
-        const vf d = load_lanes(row.dy[ky] + at + c, lanes);
-        da = fma(w[ky * 3 + kx], d, da);
-        dw[ky * 3 + kx] = fma(a, d, dw[ky * 3 + kx]);
+// The turned filter summed over every subset of its rows.
+void fill_filter(const KernelCall* call, const Params& p, float* table) {
+  const View& w = call->in[1];
+  zero_floats(table, p.partial_floats);
+  for (int64_t c = 0; c < p.channels; ++c)
+    for (int set = 1; set < kSets; ++set)
+      for (int q = 0; q < 3; ++q) {
+        float sum = 0;
+        for (int row = 0; row < 3; ++row)
+          if (set >> row & 1) sum += floats(w)[((2 - row) * 3 + 2 - q) * w.pitch + c];
+        table[c / 16 * kBlockFloats + (set * 3 + q) * 16 + c % 16] = sum;
       }
-    }
-    const vf t = da * act.slope(pre);
-    gamma_sum = fma(t, centred, gamma_sum);
-    beta_sum = beta_sum + t;
+}
+
+// column[t]: which column (or cell) of dy staged column t holds, -1 for zeros.
+void fill_columns(const Params& p, int64_t* column) {
+  for (int64_t t = 0; t < p.columns; ++t) {
+    const int64_t spread = t - p.left, ox = spread / p.stride_w;
+    const bool inside = spread >= 0 && spread % p.stride_w == 0 && ox < p.out_w;
+    column[t] = !inside ? -1 : p.pooled ? (ox + p.pool_left) / p.pool_w : ox;
   }
-#pragma GCC unroll 9
-  for (int k = 0; k < kTaps; ++k) store_lanes(sums + k * channels + c, dw[k], lanes);
-  store_lanes(sums + kTaps * channels + c, gamma_sum, lanes);
-  store_lanes(sums + (kTaps + 1) * channels + c, beta_sum, lanes);
 }
 
 // Cells of the pooled gradient divided by the number of map cells each one is the mean of.
@@ -110,9 +88,9 @@ void scale_cells(const KernelCall* call, const Params& p, float* cells) {
     return min64((cell + 1) * size - pad, extent) - max64(cell * size - pad, 0);
   };
   parallel_for(call->parallel, dy.shape[0] * height, [&](int64_t i) {
-    const int64_t rows = inside(i % height, p.pool_h, p.pool_top, p.out_height);
+    const int64_t rows = inside(i % height, p.pool_h, p.pool_top, p.out_h);
     for (int64_t j = 0; j < width; ++j) {
-      const float count = (float)(rows * inside(j, p.pool_w, p.pool_left, p.out_width));
+      const float count = (float)(rows * inside(j, p.pool_w, p.pool_left, p.out_w));
       const float* from = floats(dy) + (i * width + j) * dy.pitch;
       float* to = cells + (i * width + j) * dy.cols;
       for (int64_t c = 0; c < dy.cols; c += W) {
@@ -123,86 +101,234 @@ void scale_cells(const KernelCall* call, const Params& p, float* cells) {
   });
 }
 
-// column[ix*3+kx]: where in a row of dy (or of its cells) the output column that reads ix through kx lies.
-void fill_columns(const KernelCall* call, const Params& p, int64_t* column) {
-  const int64_t width = call->in[2].shape[2], pitch = p.pooled ? call->in[0].cols : call->in[0].pitch;
-  for (int64_t ix = 0; ix < width; ++ix)
-    for (int64_t kx = 0; kx < 3; ++kx) {
-      const int64_t shifted = ix + p.pad_left - kx, ox = shifted / p.stride_w;
-      const bool read = shifted >= 0 && shifted % p.stride_w == 0 && ox < p.out_width;
-      column[ix * 3 + kx] = !read ? -1 : (p.pooled ? (ox + p.pool_left) / p.pool_w : ox) * pitch;
-    }
+// ---------------------------------------------------------------- rows of dy
+
+// The different rows of dy that one row of x meets, and the taps (as a subset) through which it meets each.
+struct Meeting {
+  int count;
+  int64_t row[3];  // of dy, or of its cells
+  int set[3];
+
+  bool same(const Meeting& other) const {
+    if (count != other.count) return false;
+    for (int i = 0; i < count; ++i)
+      if (row[i] != other.row[i] || set[i] != other.set[i]) return false;
+    return true;
+  }
+};
+
+Meeting meeting_of(const Params& p, int64_t iy) {
+  Meeting meeting = {};
+  for (int tap = 0; tap < 3; ++tap) {
+    const int64_t spread = iy + tap - p.top, oy = spread / p.stride_h;
+    if (spread < 0 || spread % p.stride_h != 0 || oy >= p.out_h) continue;
+    const int64_t row = p.pooled ? (oy + p.pool_top) / p.pool_h : oy;
+    if (meeting.count == 0 || meeting.row[meeting.count - 1] != row) meeting.row[meeting.count++] = row;
+    meeting.set[meeting.count - 1] |= 1 << tap;
+  }
+  return meeting;
 }
 
-Row row_of(const KernelCall* call, const Params& p, const float* cells, const int64_t* column, int64_t n, int64_t iy) {
-  const View &dy = call->in[0], &x = call->in[2];
-  Row row = {floats(x) + (n * x.shape[1] + iy) * x.shape[2] * x.pitch, {}, column, x.shape[2], x.pitch};
-  for (int64_t ky = 0; ky < 3; ++ky) {
-    const int64_t shifted = iy + p.pad_top - ky, oy = shifted / p.stride_h;
-    if (shifted < 0 || shifted % p.stride_h != 0 || oy >= p.out_height) continue;
-    row.dy[ky] = p.pooled ? cells + (n * dy.shape[1] + (oy + p.pool_top) / p.pool_h) * dy.shape[2] * dy.cols
-                          : floats(dy) + (n * dy.shape[1] + oy) * dy.shape[2] * dy.pitch;
+// Row `src` as [blocks][columns][16].
+void stage(const Params& p, const int64_t* column, const float* src, int64_t pitch, float* dst) {
+  const int64_t block = p.columns * 16;
+  for (int64_t t = 0; t < p.columns; ++t, dst += 16) {
+    const float* from = src + max64(0, column[t]) * pitch;
+    int64_t c = 0;
+    for (; c + 16 <= p.channels; c += 16)
+      for (int v = 0; v < 16; v += W) store(dst + c / 16 * block + v, column[t] < 0 ? vf{} : load(from + c + v));
+    for (; c < p.channels; c += W) {
+      const int lanes = (int)min64(W, p.channels - c);
+      store(dst + c / 16 * block + c % 16, column[t] < 0 ? vf{} : load_n(from + c, lanes));
+    }
   }
-  return row;
 }
+
+// ---------------------------------------------------------------- one row of x
+
+// Everything one block of 16 channels of a row needs.
+struct Block {
+  int count;
+  const float* row[3];     // staged rows of dy at this block
+  const float* filter[3];  // of their subsets, at this block
+  float* sums[3];
+  float* da;               // [width][16]
+  const float *x, *ahead;  // ahead: the row of x after this one
+  float* dz;               // null when not stored
+  int64_t width, pitch, dz_pitch, lanes;
+  const float *mean, *scale, *beta;  // tables at this block
+  float* moments;                    // sum t*(x-mean), sum t
+};
+
+template <int T>
+inline void correlate(const Block& b, int64_t ix, int v) {
+  vf sum[T];
+#pragma GCC unroll 8
+  for (int t = 0; t < T; ++t) sum[t] = vf{};
+  for (int r = 0; r < b.count; ++r) add_three_taps<1, T>(b.row[r] + ix * 16 + v, b.filter[r] + v, sum);
+#pragma GCC unroll 8
+  for (int t = 0; t < T; ++t) store(b.da + (ix + t) * 16 + v, sum[t]);
+}
+
+// The gradient of the activation along the row.
+void correlate_block(const Block& b) {
+  for (int v = 0; v < 16; v += W) {
+    int64_t ix = 0;
+    for (; ix + kTile <= b.width; ix += kTile) correlate<kTile>(b, ix, v);
+    for (; ix < b.width; ++ix) correlate<1>(b, ix, v);
+  }
+}
+
+template <int R, typename Activation>
+void add_block(const Block& b, const Activation& act) {
+  for (int v = 0; v < 16 && v < b.lanes; v += W) {
+    const int lanes = (int)min64(W, b.lanes - v);
+    const vf mean = load(b.mean + v), scale = load(b.scale + v), beta = load(b.beta + v);
+    vf sum[R > 0 ? R : 1][3] = {};
+    vf gamma_sum = {}, beta_sum = {};
+    for (int64_t ix = 0; ix < b.width; ++ix) {
+      if (v == 0) __builtin_prefetch(b.ahead + ix * b.pitch, 0, 2);
+      const vf centred = load_lanes(b.x + ix * b.pitch + v, lanes) - mean;
+      const vf pre = fma(centred, scale, beta), a = act.value(pre);
+#pragma GCC unroll 3
+      for (int r = 0; r < R; ++r)
+#pragma GCC unroll 3
+        for (int q = 0; q < 3; ++q) sum[r][q] = fma(a, load(b.row[r] + (ix + q) * 16 + v), sum[r][q]);
+      const vf t = load(b.da + ix * 16 + v) * act.slope(pre);
+      gamma_sum = fma(t, centred, gamma_sum);
+      beta_sum = beta_sum + t;
+      if (b.dz) store_lanes(b.dz + ix * b.dz_pitch + v, t, lanes);
+    }
+    const auto add = [](float* total, vf more) { store(total, load(total) + more); };
+#pragma GCC unroll 3
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 3
+      for (int q = 0; q < 3; ++q) add(b.sums[r] + q * 16 + v, sum[r][q]);
+    add(b.moments + v, gamma_sum);
+    add(b.moments + 16 + v, beta_sum);
+  }
+}
+
+// ---------------------------------------------------------------- a chunk of images
+
+struct Chunk {
+  const KernelCall* call;
+  const Params* p;
+  const float* filter;
+  const Prologue* prologue;
+  const int64_t* column;
+  const float* cells;
+  float *sums, *ring, *da;
+};
+
+const float* staged_row(const Chunk& chunk, int64_t n, int64_t row, int64_t* held) {
+  const Params& p = *chunk.p;
+  const View& dy = chunk.call->in[0];
+  float* const place = chunk.ring + row % kRing * p.columns * p.lanes;
+  if (held[row % kRing] == row) return place;
+  held[row % kRing] = row;
+  const int64_t pixel = (n * dy.shape[1] + row) * dy.shape[2];
+  const float* from = p.pooled ? chunk.cells + pixel * dy.cols : floats(dy) + pixel * dy.pitch;
+  stage(p, chunk.column, from, p.pooled ? dy.cols : dy.pitch, place);
+  return place;
+}
+
+template <typename Activation>
+void add_image(const Chunk& chunk, int64_t n, const Activation& act) {
+  const Params& p = *chunk.p;
+  const View& x = chunk.call->in[2];
+  int64_t held[kRing] = {-1, -1, -1, -1};
+  Meeting last = {};
+  last.count = -1;
+  for (int64_t iy = 0; iy < p.height; ++iy) {
+    const Meeting meeting = meeting_of(p, iy);
+    const bool known = meeting.same(last);
+    last = meeting;
+    const float* rows[3] = {};
+    for (int i = 0; i < meeting.count; ++i) rows[i] = staged_row(chunk, n, meeting.row[i], held);
+    const int64_t pixel = (n * p.height + iy) * p.width;
+    for (int64_t k = 0; k < p.blocks; ++k) {
+      const float* const from = floats(x) + pixel * x.pitch + k * 16;
+      Block b = {};
+      b.count = meeting.count;
+      for (int i = 0; i < meeting.count; ++i) {
+        b.row[i] = rows[i] + k * p.columns * 16;
+        b.filter[i] = chunk.filter + k * kBlockFloats + meeting.set[i] * 48;
+        b.sums[i] = chunk.sums + k * kBlockFloats + meeting.set[i] * 48;
+      }
+      b.da = chunk.da + k * p.width * 16;
+      b.x = from, b.ahead = from + p.width * x.pitch;
+      b.width = p.width, b.pitch = x.pitch, b.lanes = p.channels - k * 16;
+      if (p.store) {
+        const View& dz = chunk.call->out[3];
+        b.dz = floats_out(dz) + pixel * dz.pitch + k * 16, b.dz_pitch = dz.pitch;
+      }
+      b.mean = chunk.prologue->mean + k * 16, b.scale = chunk.prologue->scale + k * 16;
+      b.beta = chunk.prologue->beta + k * 16;
+      b.moments = chunk.sums + k * kBlockFloats + kSetFloats;
+      if (!known) correlate_block(b);
+      if (b.count == 0) add_block<0>(b, act);
+      if (b.count == 1) add_block<1>(b, act);
+      if (b.count == 2) add_block<2>(b, act);
+      if (b.count == 3) add_block<3>(b, act);
+    }
+  }
+}
+
+// ---------------------------------------------------------------- the call
 
 // Joins the chunks pairwise and writes the results; dgamma's sum still lacks the factor 1/sqrt(variance + eps).
 void finish(const KernelCall* call, const Params& p, float* partial) {
-  const int64_t channels = call->in[2].cols, size = kSums * channels;
   for (int64_t step = 1; step < p.chunks; step *= 2)
     parallel_for(call->parallel, ceil_div(p.chunks - step, 2 * step), [&](int64_t pair) {
-      float *to = partial + pair * 2 * step * size, *from = to + step * size;
-      for (int64_t i = 0; i < size; i += W) {
-        const int lanes = (int)min64(W, size - i);
-        store_lanes(to + i, load_lanes(to + i, lanes) + load_lanes(from + i, lanes), lanes);
-      }
+      float *to = partial + pair * 2 * step * p.slot_floats, *from = to + step * p.slot_floats;
+      for (int64_t i = 0; i < p.partial_floats; i += W) store(to + i, load(to + i) + load(from + i));
     });
   const View& dw = call->out[0];
-  for (int64_t k = 0; k < kTaps; ++k)
-    memcpy(floats_out(dw) + k * dw.pitch, partial + k * channels, (size_t)channels * sizeof(float));
   const double eps = attr(call, "bnEps");
-  for (int64_t c = 0; c < channels; ++c) {
+  for (int64_t c = 0; c < p.channels; ++c) {
+    const float* sums = partial + c / 16 * kBlockFloats + c % 16;
+    for (int row = 0; row < 3; ++row)
+      for (int q = 0; q < 3; ++q) {
+        float sum = 0;
+        for (int set = 1; set < kSets; ++set)
+          if (set >> row & 1) sum += sums[(set * 3 + q) * 16];
+        floats_out(dw)[((2 - row) * 3 + 2 - q) * dw.pitch + c] = sum;
+      }
     const double deviation = __builtin_sqrt((double)floats(call->in[4])[c] + eps);
-    floats_out(call->out[1])[c] = (float)((double)partial[kTaps * channels + c] / deviation);
-    floats_out(call->out[2])[c] = partial[(kTaps + 1) * channels + c];
+    floats_out(call->out[1])[c] = (float)((double)sums[kSetFloats] / deviation);
+    floats_out(call->out[2])[c] = sums[kSetFloats + 16];
   }
 }
 
 void run(const KernelCall* call) {
   const Params& p = *params_of<Params>(call);
-  const View& x = call->in[2];
-  char* base = static_cast<char*>(call->workspace);
-  float* partial = reinterpret_cast<float*>(base + p.partial_at);
-  float* scale = reinterpret_cast<float*>(base + p.scale_at);
-  int64_t* column = reinterpret_cast<int64_t*>(base + p.column_at);
-  float* cells = reinterpret_cast<float*>(base + p.cells_at);
-  const double eps = attr(call, "bnEps");
-  for (int64_t c = 0; c < x.cols; ++c)
-    scale[c] = (float)((double)floats(call->in[5])[c] / __builtin_sqrt((double)floats(call->in[4])[c] + eps));
-  fill_columns(call, p, column);
-  if (p.pooled) scale_cells(call, p, cells);
-  const int64_t images = x.shape[0], size = kSums * x.cols;
-  with_activation(attr_string(call, "bnActivation", "none"), (float)attr(call, "bnAlpha"), [&](auto act) {
-    parallel_for(call->parallel, p.chunks, [&](int64_t chunk) {
-      float* sums = partial + chunk * size;
-      memset(sums, 0, (size_t)size * sizeof(float));
-      for (int64_t n = chunk * images / p.chunks; n < (chunk + 1) * images / p.chunks; ++n)
-        for (int64_t iy = 0; iy < x.shape[1]; ++iy) {
-          const Row row = row_of(call, p, cells, column, n, iy);
-          int64_t c = 0;
-          for (; c + W <= x.cols; c += W) add_row(call, act, row, scale, sums, c, W);
-          if (c < x.cols) add_row(call, act, row, scale, sums, c, (int)(x.cols - c));
-        }
+  auto* const base = static_cast<float*>(call->workspace);
+  auto* const column = reinterpret_cast<int64_t*>(base + p.column_at);
+  float* const chunks = base + p.chunks_at;
+  fill_filter(call, p, base);
+  const Prologue prologue = make_prologue(call, p.tables, base + p.prologue_at, 3);
+  fill_columns(p, column);
+  if (p.pooled) scale_cells(call, p, base + p.cells_at);
+  const int64_t images = call->in[2].shape[0];
+  with_activation(prologue.activation, prologue.alpha, [&](auto act) {
+    parallel_for(call->parallel, p.chunks, [&](int64_t i) {
+      float* const sums = chunks + i * p.slot_floats;
+      float* const ring = sums + p.partial_floats;
+      zero_floats(sums, p.partial_floats);
+      const Chunk chunk = {
+          call, &p, base, &prologue, column, base + p.cells_at, sums, ring, ring + kRing * p.columns * p.lanes};
+      for (int64_t n = i * images / p.chunks; n < (i + 1) * images / p.chunks; ++n) add_image(chunk, n, act);
     });
   });
-  finish(call, p, partial);
+  finish(call, p, chunks);
 }
 
-const Kernel kernels[] = {{"depthwiseBackward", prepare, run}};
+constexpr Kernel kKernels[] = {{"depthwiseBackward", prepare, run}};
 
 }  // namespace
 
 extern const KernelList kDepthwiseBackwardKernels;
-const KernelList kDepthwiseBackwardKernels = {kernels, 1};
+const KernelList kDepthwiseBackwardKernels = {kKernels, 1};
 
 }  // namespace gramian::cpu::GRAMIAN_ISA

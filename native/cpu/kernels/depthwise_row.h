@@ -1,4 +1,5 @@
-// One output row of a depthwise convolution, from staged rows. Included by depthwise.cpp and separable.cpp.
+// One output row of a depthwise convolution, from staged rows. Included by depthwise.cpp,
+// depthwise_backward.cpp and separable.cpp.
 // The rule easy to break: an output is one FMA chain over the filter's taps in order, whatever the tile or the layout.
 #pragma once
 #include "cpu/kernels/staged_rows.h"
@@ -23,19 +24,26 @@ struct OutputRow {
   Ahead ahead;
 };
 
-// Adds one staged row's taps to T outputs. S > 0: three taps at distance 16, outputs S taps apart; every column is
-// loaded once for all the taps that see it. S = 0: any taps at any distance.
+// Adds three taps at distance 16 of one staged row to T outputs that lie S taps apart; every column is loaded once for
+// all the taps that see it.
+template <int S, int T>
+inline void add_three_taps(const float* x, const float* filter, vf* sum) {
+  const vf weight[3] = {load(filter), load(filter + 16), load(filter + 32)};
+#pragma GCC unroll 32
+  for (int i = 0; i < (T - 1) * S + 3; ++i) {
+    const vf column = load(x + i * 16);
+#pragma GCC unroll 3
+    for (int q = 0; q < 3; ++q)
+      if (i >= q && (i - q) % S == 0 && (i - q) / S < T) sum[(i - q) / S] = fma(weight[q], column, sum[(i - q) / S]);
+  }
+}
+
+// Adds one staged row's taps to T outputs. S > 0: three taps at distance 16, outputs S taps apart. S = 0: any taps at
+// any distance.
 template <int S, int T>
 inline void add_taps(const Window& w, const float* x, const float* filter, vf* sum) {
   if constexpr (S > 0) {
-    const vf weight[3] = {load(filter), load(filter + 16), load(filter + 32)};
-#pragma GCC unroll 32
-    for (int i = 0; i < (T - 1) * S + 3; ++i) {
-      const vf column = load(x + i * 16);
-#pragma GCC unroll 3
-      for (int q = 0; q < 3; ++q)
-        if (i >= q && (i - q) % S == 0 && (i - q) / S < T) sum[(i - q) / S] = fma(weight[q], column, sum[(i - q) / S]);
-    }
+    add_three_taps<S, T>(x, filter, sum);
   } else {
     for (int64_t q = 0; q < w.kw; ++q, x += w.tap_step) {
       const vf weight = load(filter + q * 16);

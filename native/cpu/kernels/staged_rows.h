@@ -55,7 +55,7 @@ int64_t lane_offset(const Window& w, int64_t columns, int64_t c0) {
 // Where lane c0 of tap 0 lies in a table.
 int64_t table_offset(const Window& w, int64_t c0) { return c0 / 16 * w.kh * w.kw * 16 + c0 % 16; }
 
-Window forward_window(const ConvShape& s, Layout layout = Layout::best) {
+[[maybe_unused]] Window forward_window(const ConvShape& s, Layout layout = Layout::best) {
   Window w = {};
   w.batch = s.batch, w.image_h = s.h, w.image_w = s.w, w.out_h = s.oh, w.out_w = s.ow;
   w.spread_h = w.spread_w = 1;
@@ -67,12 +67,12 @@ Window forward_window(const ConvShape& s, Layout layout = Layout::best) {
 }
 
 // Outputs of one row whose vector of lanes [c0, c0 + W) holds anything.
-int64_t pixels_of_block(const Window& w, int64_t c0) {
+[[maybe_unused]] int64_t pixels_of_block(const Window& w, int64_t c0) {
   return w.flat ? ceil_div(max64(0, w.out_w * w.channels - c0), w.lanes) : w.out_w;
 }
 
 // Lanes worth storing of that vector for output p.
-int lanes_left(const Window& w, int64_t p, int64_t c0) {
+[[maybe_unused]] int lanes_left(const Window& w, int64_t p, int64_t c0) {
   return (int)min64(W, w.flat ? w.out_w * w.channels - p * w.lanes - c0 : w.channels - c0);
 }
 
@@ -84,15 +84,16 @@ struct Prologue {
   const float *mean, *scale, *beta;  // tables of `lanes`
 };
 
-// Reads inputs 2..5 (mean, variance, gamma, beta) into three tables at `tables`, when a batchNorm is folded in.
-Prologue make_prologue(const KernelCall* call, const Window& w, float* tables) {
+// Reads inputs first .. first+3 (mean, variance, gamma, beta) into three tables at `tables`, when a batchNorm is folded
+// in.
+Prologue make_prologue(const KernelCall* call, const Window& w, float* tables, int first = 2) {
   Prologue p = {};
   if (!find_attr(call, "bnEps")) return p;
   p.activation = attr_string(call, "bnActivation", "none");
   p.alpha = (float)attr(call, "bnAlpha");
   const float eps = (float)attr(call, "bnEps");
   const float* in[4];
-  for (int i = 0; i < 4; ++i) in[i] = static_cast<const float*>(call->in[2 + i].data);
+  for (int i = 0; i < 4; ++i) in[i] = static_cast<const float*>(call->in[first + i].data);
   for (int64_t lane = 0; lane < w.lanes; ++lane) {
     const int64_t channel = lane % w.channels / w.multiplier;
     const bool used = w.flat || lane < w.channels;
@@ -180,9 +181,11 @@ struct Ring {
   int64_t* taps;        // [kh] which p each found row belongs to
 };
 
-int64_t ring_floats(const Window& w) { return w.ring_rows * w.row_floats + round_up(2 * w.ring_rows + 4 * w.kh, 16); }
+[[maybe_unused]] int64_t ring_floats(const Window& w) {
+  return w.ring_rows * w.row_floats + round_up(2 * w.ring_rows + 4 * w.kh, 16);
+}
 
-Ring make_ring(const Window& w, float* memory) {
+[[maybe_unused]] Ring make_ring(const Window& w, float* memory) {
   Ring ring;
   ring.rows = memory;
   ring.held = reinterpret_cast<int64_t*>(memory + w.ring_rows * w.row_floats);
@@ -191,13 +194,13 @@ Ring make_ring(const Window& w, float* memory) {
   if (!w.flat && w.lanes > w.channels) zero_floats(ring.rows, w.ring_rows * w.row_floats);  // lanes nobody writes
   return ring;
 }
-void empty_ring(const Window& w, const Ring& ring) {
+[[maybe_unused]] void empty_ring(const Window& w, const Ring& ring) {
   for (int64_t i = 0; i < w.ring_rows; ++i) ring.held[i] = -1;
 }
 
 // Stages what output row `oh` of image n needs; returns how many of its window's rows lie in the image.
-int64_t find_rows(const Window& w, const Prologue& prologue, const View& image, int64_t n, int64_t oh,
-                  const Ring& ring) {
+[[maybe_unused]] int64_t find_rows(const Window& w, const Prologue& prologue, const View& image, int64_t n, int64_t oh,
+                                   const Ring& ring) {
   const int64_t span = (w.image_h - 1) * w.spread_h + 1;
   int64_t count = 0;
   for (int64_t p = 0; p < w.kh; ++p) {
@@ -229,7 +232,7 @@ inline void fetch_ahead(const Ahead& ahead, int64_t from, int64_t to, int64_t c0
 }
 
 // What output row oh + 1 of image n adds to row oh's window, when it lies in the image row by row.
-Ahead rows_ahead(const Window& w, const View& image, int64_t n, int64_t oh) {
+[[maybe_unused]] Ahead rows_ahead(const Window& w, const View& image, int64_t n, int64_t oh) {
   const int64_t y = (oh + 1) * w.stride_h - w.top + (w.kh - 1) * w.dilation_h - (w.stride_h - 1);
   const bool usable = w.spread_h == 1 && y >= 0 && y < w.image_h && (!w.flat || image.pitch == w.channels);
   if (!usable) return {};
