@@ -63,6 +63,7 @@ void bypass_identities(Plan& plan);
 void fold_batch_norms(Plan& plan);
 void fuse_backward(Plan& plan);
 void fuse_separable(Plan& plan);
+void fuse_residual(Plan& plan);
 void schedule(Plan& plan);
 void place_aliases(Plan& plan);
 void reuse_inputs(Plan& plan);

@@ -62,6 +62,7 @@ Plan make_plan(Graph graph, Backend& backend) {
   fold_batch_norms(plan);
   fuse_backward(plan);
   fuse_separable(plan);
+  fuse_residual(plan);
   schedule(plan);
   place_aliases(plan);
   reuse_inputs(plan);

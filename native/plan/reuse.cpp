@@ -12,10 +12,17 @@
 namespace gramian {
 namespace {
 
-constexpr std::string_view kInPlace[] = {"relu",        "tanh",          "sigmoid",   "exp",     "log",      "sqrt",
-                                         "square",      "abs",           "leakyRelu", "elu",     "reluGrad", "tanhGrad",
-                                         "sigmoidGrad", "leakyReluGrad", "eluGrad",   "absGrad", "affine",   "add",
-                                         "sub",         "mul",           "div"};
+constexpr std::string_view kInPlace[] = {"relu",        "tanh",
+                                         "sigmoid",     "exp",
+                                         "log",         "sqrt",
+                                         "square",      "abs",
+                                         "leakyRelu",   "elu",
+                                         "reluGrad",    "tanhGrad",
+                                         "sigmoidGrad", "leakyReluGrad",
+                                         "eluGrad",     "absGrad",
+                                         "affine",      "add",
+                                         "sub",         "mul",
+                                         "div",         "batchNormGradInput"};
 
 /** Whether the step's output may overwrite its first input. */
 bool may_overwrite(const Plan& plan, const Node& node, int32_t step, const std::vector<int32_t>& last_use,
@@ -28,7 +35,8 @@ bool may_overwrite(const Plan& plan, const Node& node, int32_t step, const std::
   if (place.offset != 0 || place.pitch != x.cols() || x.count() != storage.rows * storage.cols) return false;
   // x fills its storage, so another input of the same shape that shares it is the same elements.
   for (size_t i = 1; i < node.inputs.size(); ++i)
-    if (plan.graph.tensors[node.inputs[i]].shape != x.shape) return false;
+    if (plan.graph.tensors[node.inputs[i]].shape != x.shape && plan.places[node.inputs[i]].storage == place.storage)
+      return false;
   return std::all_of(storage.members.begin(), storage.members.end(),
                      [&](int32_t id) { return last_use[id] <= step && !keeps[id]; });
 }

@@ -210,7 +210,8 @@ void prepare_grad_input(KernelCall* call) {
   check_activation(call);
 }
 
-// training: dx = scale*d - scale*dbeta/R - (x - mean)*scale*istd*dgamma/R; inference: dx = scale*d.
+// training: dx = scale*d - scale*dbeta/R - (x - mean)*scale*istd*dgamma/R; inference: dx = scale*d. A ninth input is
+// added (native/plan/fuse_residual.cpp). Element by element, so dx may lie where dy or the ninth input does.
 void run_grad_input(const KernelCall* call) {
   const View &dy = call->in[0], &x = call->in[1];
   const int64_t C = x.cols;
@@ -224,11 +225,16 @@ void run_grad_input(const KernelCall* call) {
     slope[c] = (float)(per_row * (double)p.istd[c] * (double)floats(call->in[6])[c]);
   }
   with_call_activation(call, [&](auto act) {
-    for_row_vectors(call, call->out[0], [&, act](int64_t r, int64_t c, int lanes) {
+    const auto gradient = [&, act](int64_t r, int64_t c, int lanes) {
       const vf u = centred(p, load_lanes(floats(x) + r * x.pitch + c, lanes), c, lanes);
       const vf d = load_lanes(floats(dy) + r * dy.pitch + c, lanes) * act.slope(pre_activation(p, u, c, lanes));
       const vf direct = fma(d, load_lanes(p.scale + c, lanes), -load_lanes(shift + c, lanes));
       return fma(-u, load_lanes(slope + c, lanes), direct);
+    };
+    if (call->in_count == 8) return for_row_vectors(call, call->out[0], gradient);
+    const View& other = call->in[8];
+    for_row_vectors(call, call->out[0], [&](int64_t r, int64_t c, int lanes) {
+      return gradient(r, c, lanes) + load_lanes(floats(other) + r * other.pitch + c, lanes);
     });
   });
 }

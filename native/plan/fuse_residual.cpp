@@ -1,0 +1,76 @@
+// Adds what a gradient is summed with as a batchNorm's input gradient is written, instead of in a launch of its own:
+//
+//   dx = batchNormGradInput(dy, x, ...); sum = add(dx, other)    becomes   sum = batchNormGradInput(dy, x, ..., other)
+//
+// Done when nothing else reads dx. The joined launch stands where the add stood.
+// The rule easy to break: the batchNorm's inputs are then read later, so nothing in between may write them.
+#include <algorithm>
+
+#include "core/text.h"
+#include "plan/plan.h"
+
+namespace gramian {
+namespace {
+
+constexpr size_t kNone = static_cast<size_t>(-1);
+
+/** By tensor id: the step that makes a temp, and how many steps and outputs of the plan read it. */
+struct Uses {
+  std::vector<size_t> maker;
+  std::vector<int> readers;
+
+  explicit Uses(const Plan& plan) : maker(plan.graph.tensors.size(), kNone), readers(plan.graph.tensors.size()) {
+    for (size_t i = 0; i < plan.steps.size(); ++i) {
+      for (int32_t id : plan.steps[i].node.outputs)
+        if (!plan.graph.tensors[id].persistent()) maker[id] = i;
+      for (int32_t id : plan.steps[i].node.inputs) ++readers[id];
+    }
+    for (int32_t id : plan.graph.outputs) ++readers[id];
+  }
+};
+
+/** Whether a step appended between the two writes in place what `from` reads. */
+bool written_between(const Plan& plan, const Step& from, const Step& to) {
+  return std::any_of(plan.steps.begin(), plan.steps.end(), [&](const Step& step) {
+    return step.append > from.append && step.append < to.append &&
+           std::any_of(step.node.outputs.begin(), step.node.outputs.end(), [&](int32_t id) {
+             return std::find(from.node.inputs.begin(), from.node.inputs.end(), id) != from.node.inputs.end();
+           });
+  });
+}
+
+/** The gradient that operand number `side` of the add is, when nobody else reads it. */
+size_t gradient_step(const Plan& plan, const Uses& uses, const Step& add, size_t side) {
+  const int32_t dx = add.node.inputs[side], other = add.node.inputs[1 - side];
+  const size_t maker = uses.maker[dx];
+  if (maker == kNone || uses.readers[dx] != 1 || dx == other) return kNone;
+  const Step& step = plan.steps[maker];
+  const bool plain = step.node.op == "batchNormGradInput" && step.node.inputs.size() == 8;
+  const bool same = plan.graph.tensors[dx].shape == plan.graph.tensors[other].shape;
+  return plain && same && !written_between(plan, step, add) ? maker : kNone;
+}
+
+}  // namespace
+
+void fuse_residual(Plan& plan) {
+  Uses uses(plan);
+  std::vector<char> gone(plan.steps.size());
+  for (Step& add : plan.steps) {
+    if (add.node.op != "add") continue;
+    for (size_t side : {0, 1}) {
+      const size_t maker = gradient_step(plan, uses, add, side);
+      if (maker == kNone || gone[maker]) continue;
+      Node node = plan.steps[maker].node;
+      node.inputs.push_back(add.node.inputs[1 - side]);
+      node.outputs = add.node.outputs;
+      plan.fused.push_back(cat("add \"", add.node.name, "\" into batchNormGradInput \"", node.name, "\""));
+      add.node = std::move(node);
+      gone[maker] = 1;
+      break;
+    }
+  }
+  size_t index = 0;
+  std::erase_if(plan.steps, [&](const Step&) { return gone[index++] != 0; });
+}
+
+}  // namespace gramian
