@@ -68,6 +68,27 @@ typedef int32_t vi __attribute__((vector_size(W * 4)));
 }
 #endif
 
+// Stores that go past the caches, for a tensor too large to be there when it is read: the line is not fetched first.
+// `p` lies on a vector's boundary. stream_fence() before other threads may read.
+constexpr bool kStreams = W == 16;
+constexpr int64_t kStreamBytes = 8 << 20;  // a smaller tensor is better kept
+[[maybe_unused]] inline void stream(float* p, vf v) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(p, (__m512)v);
+#else
+  store(p, v);
+#endif
+}
+[[maybe_unused]] inline void stream_fence() {
+#if defined(__AVX512F__)
+  _mm_sfence();
+#endif
+}
+// Whether rows of this tensor may be streamed: whole lines, and more of them than a cache holds.
+[[maybe_unused]] inline bool streamable(const View& v) {
+  return kStreams && v.pitch == v.cols && v.cols % W == 0 && v.rows * v.cols * 4 >= kStreamBytes;
+}
+
 // a*b + c, one rounding where the ISA has FMA, two where it has not (never left to the compiler's choice).
 [[maybe_unused]] inline vf fma(vf a, vf b, vf c) {
 #if defined(__AVX512F__)

@@ -21,7 +21,7 @@ struct Params {
   int64_t stride_h, stride_w, top, left;  // of the turned correlation: dx(i) reads spread dy(i - top ..)
   int64_t out_h, out_w;                   // of dy as the convolution saw it
   int64_t pool_h, pool_w, pool_top, pool_left;
-  bool pooled, store;
+  bool pooled, store, stream;
   int64_t height, width, channels, lanes, columns, blocks;
   int64_t chunks, partial_floats, slot_floats;
   Window tables;  // channels and lanes, for make_prologue
@@ -38,6 +38,7 @@ void prepare(KernelCall* call) {
   p->pool_top = (int64_t)attr(call, "poolPadTop"), p->pool_left = (int64_t)attr(call, "poolPadLeft");
   p->pooled = p->pool_h > 0;
   p->store = attr(call, "storeGradient") != 0;
+  p->stream = p->store && streamable(call->out[3]);
   p->out_h = p->pooled ? (int64_t)attr(call, "outHeight") : dy.shape[1];
   p->out_w = p->pooled ? (int64_t)attr(call, "outWidth") : dy.shape[2];
   p->height = x.shape[1], p->width = x.shape[2], p->channels = x.cols;
@@ -155,6 +156,7 @@ struct Block {
   float* da;               // [width][16]
   const float *x, *ahead;  // ahead: the row of x after this one
   float* dz;               // null when not stored
+  bool stream;
   int64_t width, pitch, dz_pitch, lanes;
   const float *mean, *scale, *beta;  // tables at this block
   float* moments;                    // sum t*(x-mean), sum t
@@ -197,7 +199,10 @@ void add_block(const Block& b, const Activation& act) {
       const vf t = load(b.da + ix * 16 + v) * act.slope(pre);
       gamma_sum = fma(t, centred, gamma_sum);
       beta_sum = beta_sum + t;
-      if (b.dz) store_lanes(b.dz + ix * b.dz_pitch + v, t, lanes);
+      if (b.stream)
+        stream(b.dz + ix * b.dz_pitch, t);
+      else if (b.dz)
+        store_lanes(b.dz + ix * b.dz_pitch + v, t, lanes);
     }
     const auto add = [](float* total, vf more) { store(total, load(total) + more); };
 #pragma GCC unroll 3
@@ -261,7 +266,7 @@ void add_image(const Chunk& chunk, int64_t n, const Activation& act) {
       b.width = p.width, b.pitch = x.pitch, b.lanes = p.channels - k * 16;
       if (p.store) {
         const View& dz = chunk.call->out[3];
-        b.dz = floats_out(dz) + pixel * dz.pitch + k * 16, b.dz_pitch = dz.pitch;
+        b.dz = floats_out(dz) + pixel * dz.pitch + k * 16, b.dz_pitch = dz.pitch, b.stream = p.stream;
       }
       b.mean = chunk.prologue->mean + k * 16, b.scale = chunk.prologue->scale + k * 16;
       b.beta = chunk.prologue->beta + k * 16;
@@ -319,6 +324,7 @@ void run(const KernelCall* call) {
       const Chunk chunk = {
           call, &p, base, &prologue, column, base + p.cells_at, sums, ring, ring + kRing * p.columns * p.lanes};
       for (int64_t n = i * images / p.chunks; n < (i + 1) * images / p.chunks; ++n) add_image(chunk, n, act);
+      stream_fence();
     });
   });
   finish(call, p, chunks);

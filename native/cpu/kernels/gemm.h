@@ -212,6 +212,11 @@ struct Matrix {
     pack_rows(packed, data + k0 * pitch + n0, pitch, k, n);
   }
   float* row(int64_t i) const { return data + i * pitch; }
+  // Only a hint: the place may lie behind the matrix's end.
+  void prefetch(int64_t row, int64_t column, int64_t count) const {
+    const float* from = data + row * pitch + column;
+    for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(from + i, 0, 2);
+  }
 };
 
 // B given as its transpose, a row-major [n, k] matrix.
@@ -224,6 +229,7 @@ struct TransposedMatrix {
   void pack(float* packed, int64_t k0, int64_t k, int64_t n0, int64_t n) const {
     pack_columns(packed, data + n0 * pitch + k0, pitch, k, 0, k, n);
   }
+  void prefetch(int64_t, int64_t, int64_t) const {}
 };
 
 [[maybe_unused]] inline Matrix matrix_of(const View& view) { return {static_cast<float*>(view.data), view.pitch, 0}; }
@@ -307,10 +313,16 @@ void gemm_piece(const A& a, const B& b, const C& c, Range rows, Range columns, R
       const int count = (int)min64(kMR, rows.count - i0);
       for (int i = 0; i < count; ++i) c_rows[i] = c.row(rows.begin + i0 + i);
       if constexpr (kTransposed) {
+        const int64_t ahead = ceil_div(k * kMR, rows.count), from = k0 + k + i0 * k / rows.count;
+        for (int64_t i = from; i < from + ahead; ++i) {
+          a.prefetch(i, rows.begin, rows.count);
+          b.prefetch(i, columns.begin, columns.count);
+        }
         multiply_panel<false>(staged + i0, pitch, count, packed, columns.count, columns.count, k, c_rows, columns.begin,
                               done > 0);
       } else {
         for (int i = 0; i < count; ++i) a.copy(panel + i * kRowPitch, rows.begin + i0 + i, k0, k);
+        for (int i = 0; i < kMR; ++i) a.prefetch(rows.begin + i0 + kMR + i, k0, k);
         if (count & 1) zero_floats(panel + count * kRowPitch, k);
         multiply_panel<true>(panel, 0, count, packed, columns.count, columns.count, k, c_rows, columns.begin, done > 0);
       }

@@ -116,6 +116,20 @@ inline float share_of(Range rows, Range cols) {
   return cells > 0 ? 1.0f / (float)cells : 0.0f;
 }
 
+// Sums a window over G vectors of channels from c on: rows, then columns, so that memory is read as it lies.
+template <int G>
+inline void average_cell(const View& x, int64_t first_pixel, int64_t row_pixels, Range rows, Range cols, int64_t c,
+                         int lanes, float share, float* to) {
+  vf sum[G] = {};
+  for (int64_t h = rows.begin; h < rows.end; ++h) {
+    const float* from = floats(x) + (first_pixel + h * row_pixels + cols.begin) * x.pitch + c;
+    for (int64_t w = cols.begin; w < cols.end; ++w, from += x.pitch)
+#pragma GCC unroll 8
+      for (int g = 0; g < G; ++g) sum[g] += load_lanes(from + g * W, G > 1 ? W : lanes);
+  }
+  for (int g = 0; g < G; ++g) store_lanes(to + c + g * W, sum[g] * share, G > 1 ? W : lanes);
+}
+
 void run_average(const KernelCall* call) {
   const Window& p = *params_of<Window>(call);
   const View &x = call->in[0], &y = call->out[0];
@@ -125,14 +139,10 @@ void run_average(const KernelCall* call) {
       const Range cols = cells_of(ow, p.stride_w, p.left, p.kernel_w, p.W_);
       const float share = share_of(rows, cols);
       float* to = floats_out(y) + ((n * p.OH + oh) * p.OW + ow) * y.pitch;
-      for (int64_t c = 0; c < p.C; c += W) {
-        const int lanes = (int)min64(W, p.C - c);
-        vf sum = {};
-        for (int64_t h = rows.begin; h < rows.end; ++h)
-          for (int64_t w = cols.begin; w < cols.end; ++w)
-            sum += load_lanes(floats(x) + ((n * p.H + h) * p.W_ + w) * x.pitch + c, lanes);
-        store_lanes(to + c, sum * share, lanes);
-      }
+      const int64_t first = n * p.H * p.W_;
+      int64_t c = 0;
+      for (; c + 8 * W <= p.C; c += 8 * W) average_cell<8>(x, first, p.W_, rows, cols, c, W, share, to);
+      for (; c < p.C; c += W) average_cell<1>(x, first, p.W_, rows, cols, c, (int)min64(W, p.C - c), share, to);
     }
   });
 }

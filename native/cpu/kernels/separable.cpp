@@ -23,6 +23,7 @@ struct Params {
   Window window;
   Pool pool;
   int64_t outputs;                     // O
+  bool stream;                         // u is made in the tile and streamed out
   int32_t u_at, pool_at, moments_at;   // which output, -1 for none
   int64_t granules, granule_rows;      // pieces begin at multiples of a granule
   int64_t pieces, tile_rows, u_pitch;  // u_pitch of the tile
@@ -32,13 +33,15 @@ struct Params {
 };
 
 int64_t row_floats(const Params& p) { return p.pool_at < 0 ? 0 : p.pool.cols * round_up(p.window.channels, 16); }
-int64_t tile_floats(const Params& p) { return p.u_at < 0 ? p.tile_rows * p.window.out_w * p.u_pitch + W : 0; }
+bool has_tile(const Params& p) { return p.u_at < 0 || p.stream; }
+int64_t tile_floats(const Params& p) { return has_tile(p) ? p.tile_rows * p.window.out_w * p.u_pitch + W : 0; }
 // Float64 values of one piece: rows seen, then mean and squares; and those of a tile.
 int64_t piece_doubles(const Params& p) { return p.moments_at < 0 ? 0 : 2 * p.outputs; }
 
 void choose_outputs(KernelCall* call, Params* p) {
   int32_t next = 1;
   p->u_at = attr(call, "storeDepthwise") != 0 ? next++ : -1;
+  p->stream = p->u_at > 0 && streamable(call->out[p->u_at]);
   p->pool_at = attr(call, "poolKernelH") > 0 ? next++ : -1;
   p->moments_at = attr(call, "moments") != 0 ? next : -1;
   if (p->pool_at < 0) return;
@@ -155,6 +158,11 @@ void multiply(const Piece& piece, const Rows& u, int64_t count, const Rows& y) {
   }
 }
 
+void stream_rows(const Rows& from, const Rows& to, int64_t count, int64_t channels) {
+  for (int64_t i = 0; i < count; ++i)
+    for (int64_t c = 0; c < channels; c += W) stream(to.pixel(i) + c, load(from.pixel(i) + c));
+}
+
 void run_piece(const Piece& piece, int64_t index) {
   const Params& p = *piece.p;
   const Window& w = p.window;
@@ -164,12 +172,13 @@ void run_piece(const Piece& piece, int64_t index) {
   empty_ring(w, piece.ring);
   for (int64_t begin = first; begin < last; begin += p.tile_rows) {
     const int64_t end = min64(last, begin + p.tile_rows), pixels = (end - begin) * w.out_w;
-    const Rows u = p.u_at < 0 ? Rows{piece.tile, p.u_pitch} : rows_of(call->out[p.u_at], begin * w.out_w);
+    const Rows u = has_tile(p) ? Rows{piece.tile, p.u_pitch} : rows_of(call->out[p.u_at], begin * w.out_w);
     const Rows y = rows_of(call->out[0], begin * w.out_w);
     correlate(piece, begin, end, u);
     for (int64_t i = begin; p.pool_at >= 0 && i < end; ++i)
       add_to_cells(piece, i / w.out_h, i % w.out_h, {u.pixel((i - begin) * w.out_w), u.pitch});
     multiply(piece, u, pixels, y);
+    if (p.stream) stream_rows(u, rows_of(call->out[p.u_at], begin * w.out_w), pixels, w.channels);
     if (p.moments_at < 0) continue;
     double* statistics = begin == first ? piece.statistics : piece.tile_statistics;
     row_moments(y.data, y.pitch, pixels, p.outputs, statistics, statistics + p.outputs);
@@ -177,6 +186,7 @@ void run_piece(const Piece& piece, int64_t index) {
       join_moments(piece.statistics, piece.statistics + p.outputs, (double)((begin - first) * w.out_w), statistics,
                    statistics + p.outputs, (double)pixels, p.outputs);
   }
+  stream_fence();
 }
 
 // ---------------------------------------------------------------- the call
