@@ -6,6 +6,10 @@
 //   dgamma, dbeta = batchNormGradParams(da, x, m, v, gamma, beta)
 //   becomes   dw, dgamma, dbeta = depthwiseBackward(g or du, w, x, m, v, gamma, beta)
 //
+// A du that a pointwise convolution's gradient made for these two alone is not written either:
+//
+//   du = conv2dGradInput(dy, v) pointwise    then dw, dgamma, dbeta = depthwiseBackward(dy, w, x, ..., v)
+//
 // Done when nothing else reads da, nor du in the pooled case, and nothing reads dw before the last of the parts.
 // Under back-propagation da also leads to dx. The joined launch then leaves dz = da * act'(pre) in its place, and
 //
@@ -37,9 +41,12 @@ struct Uses {
   }
 };
 
-/** Indices into plan.steps; `pool` is kNone when the gradient was not pooled, `onward` when x needs no gradient. */
+/**
+ * Indices into plan.steps; kNone: `pool` when the gradient was not pooled, `product` when it came from no pointwise
+ * convolution, `onward` when x needs no gradient.
+ */
 struct Match {
-  size_t pool, input, filter, norm, onward;
+  size_t pool, product, input, filter, norm, onward;
 };
 
 bool made_by(const Plan& plan, const Uses& uses, int32_t id, const char* op, size_t* step) {
@@ -109,6 +116,18 @@ size_t pool_step(const Plan& plan, const Uses& uses, int32_t du) {
   return tiles(1, "strideH", "kernelH", "padTop") && tiles(2, "strideW", "kernelW", "padLeft") ? pool : kNone;
 }
 
+/** The gradient of a pointwise convolution that made du for its two readers. */
+size_t product_step(const Plan& plan, const Uses& uses, int32_t du) {
+  size_t product;
+  if (!made_by(plan, uses, du, "conv2dGradInput", &product) || uses.readers[du].size() != 2) return kNone;
+  const Node& node = plan.steps[product].node;
+  const Shape& w = plan.graph.tensors[node.inputs[1]].shape;
+  const Shape &from = plan.graph.tensors[node.inputs[0]].shape, &to = plan.graph.tensors[du].shape;
+  const bool pointwise = w[0] == 1 && w[1] == 1 && node.number("groups") == 1 && from[1] == to[1] && from[2] == to[2] &&
+                         node.number("padTop") == 0 && node.number("padLeft") == 0;
+  return pointwise && w[2] * w[3] <= kMostPointwiseWeights ? product : kNone;
+}
+
 /** Whether a step before `last` reads the tensor: the joined launch, which stands there, would make it too late. */
 bool read_before(const Uses& uses, int32_t id, size_t last) {
   return std::any_of(uses.readers[id].begin(), uses.readers[id].end(), [&](size_t reader) { return reader < last; });
@@ -127,6 +146,7 @@ bool find_match(const Plan& plan, const Uses& uses, size_t norm, Match* match) {
   match->filter = filter_step(plan, uses, input, node);
   if (match->filter == kNone || read_before(uses, plan.steps[match->filter].node.outputs[0], norm)) return false;
   match->pool = pool_step(plan, uses, input.inputs[0]);
+  match->product = match->pool == kNone ? product_step(plan, uses, input.inputs[0]) : kNone;
   return true;
 }
 
@@ -159,6 +179,12 @@ Node joined(const Plan& plan, const Match& match) {
     node.attrs.push_back(number_attribute("outWidth", static_cast<double>(map[2])));
   }
   node.inputs.insert(node.inputs.end(), norm.inputs.begin() + 1, norm.inputs.end());
+  if (match.product != kNone) {
+    const Node& product = plan.steps[match.product].node;
+    node.inputs[0] = product.inputs[0];
+    node.inputs.push_back(product.inputs[1]);
+    node.attrs.push_back(number_attribute("pointwise", 1));
+  }
   node.outputs = {filter.outputs[0], norm.outputs[0], norm.outputs[1]};
   if (match.onward != kNone) {
     node.outputs.push_back(norm.inputs[0]);
@@ -171,8 +197,9 @@ Node joined(const Plan& plan, const Match& match) {
 bool written_between(const Plan& plan, const Match& match, const std::vector<int32_t>& reads) {
   const int32_t input = plan.steps[match.input].append, filter = plan.steps[match.filter].append;
   const int32_t norm = plan.steps[match.norm].append;
-  const int32_t pool = match.pool == kNone ? input : plan.steps[match.pool].append;
-  const int32_t first = std::min({pool, input, filter, norm}), last = std::max({input, filter, norm});
+  const size_t source = match.pool != kNone ? match.pool : match.product != kNone ? match.product : match.input;
+  const int32_t first = std::min({plan.steps[source].append, input, filter, norm}),
+                last = std::max({input, filter, norm});
   for (const Step& step : plan.steps) {
     if (step.append <= first || step.append >= last) continue;
     for (int32_t id : step.node.outputs)
@@ -198,7 +225,8 @@ void fuse_backward(Plan& plan) {
     if (match.onward != kNone)
       for (Attribute& attr : plan.steps[match.onward].node.attrs)
         if (attr.key == "activation") attr.string = "none";
-    if (match.pool != kNone) gone[match.pool] = 1;
+    for (size_t source : {match.pool, match.product})
+      if (source != kNone) gone[source] = 1;
     plan.fused.push_back(cat("the backward of \"", step.node.name, "\" into one depthwiseBackward"));
   }
   size_t index = 0;

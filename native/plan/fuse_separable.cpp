@@ -16,8 +16,6 @@ namespace gramian {
 namespace {
 
 constexpr size_t kNone = static_cast<size_t>(-1);
-// A pointwise filter beyond this would push the tile out of the second cache.
-constexpr int64_t kMostWeights = 128 * 1024;
 
 using Readers = std::vector<std::vector<size_t>>;  // by tensor id; kNone stands for the plan's own outputs
 
@@ -47,7 +45,7 @@ bool pointwise(const Plan& plan, const Node& node, int32_t u) {
   const Shape& w = plan.graph.tensors[node.inputs[1]].shape;
   const Shape &from = plan.graph.tensors[u].shape, &to = plan.graph.tensors[node.outputs[0]].shape;
   return w[0] == 1 && w[1] == 1 && node.number("groups") == 1 && from[1] == to[1] && from[2] == to[2] &&
-         node.number("padTop") == 0 && node.number("padLeft") == 0 && w[2] * w[3] <= kMostWeights;
+         node.number("padTop") == 0 && node.number("padLeft") == 0 && w[2] * w[3] <= kMostPointwiseWeights;
 }
 
 /** A pooling whose windows tile the map and leave no cell out. */

@@ -57,6 +57,9 @@ struct Plan {
   int64_t arena_bytes = 0;
 };
 
+// A larger pointwise filter would push the tile of a joined launch out of the second cache.
+constexpr int64_t kMostPointwiseWeights = 128 * 1024;
+
 // The passes, in order.
 void prune(Plan& plan);
 void bypass_identities(Plan& plan);

@@ -4,10 +4,13 @@
 // the features were pooled, so that neither the expanded gradient nor the gradient of the activation is ever written.
 // in: dy [N,OH,OW,C] or, pooled, [N,PH,PW,C]; w [3,3,1,C]; x [N,H,W,C]; mean, variance, gamma, beta [C]. out: dw
 // [3,3,1,C], dgamma [C], dbeta [C], and with storeGradient dz [N,H,W,C] = da * act'(pre).
-// A row of x meets up to three rows of dy. Those that are equal (a pooled gradient is constant down a cell) are taken
-// as one: its taps' weights are added beforehand, its products are made once.
-// The rule easy to break: images are summed in chunks fixed by the batch and joined by a fixed tree.
+// With pointwise a last input, the filter [1,1,C,O] of the pointwise convolution that followed: dy [N,OH,OW,O] is then
+// the gradient of its output, and is multiplied by the filter's transpose a tile at a time. A row of x meets up to
+// three rows of dy. Those that are equal (a pooled gradient is constant down a cell) are taken as one: its taps'
+// weights are added beforehand, its products are made once. The rule easy to break: images are summed in chunks fixed
+// by the batch and joined by a fixed tree.
 #include "cpu/kernels/depthwise_row.h"
+#include "cpu/kernels/tile_product.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
@@ -21,12 +24,14 @@ struct Params {
   int64_t stride_h, stride_w, top, left;  // of the turned correlation: dx(i) reads spread dy(i - top ..)
   int64_t out_h, out_w;                   // of dy as the convolution saw it
   int64_t pool_h, pool_w, pool_top, pool_left;
-  bool pooled, store, stream;
+  bool pooled, store, stream, pointwise;
+  TileProduct product;
+  int64_t tile_rows, tile_floats;
   int64_t height, width, channels, lanes, columns, blocks;
   int64_t chunks, partial_floats, slot_floats;
   Window tables;  // channels and lanes, for make_prologue
   // Workspace, in floats from its start; a chunk's sums and rows are together.
-  int64_t prologue_at, column_at, cells_at, chunks_at;
+  int64_t prologue_at, column_at, cells_at, packed_at, chunks_at;
 };
 
 void prepare(KernelCall* call) {
@@ -47,13 +52,18 @@ void prepare(KernelCall* call) {
   p->tables.channels = p->channels, p->tables.lanes = p->lanes, p->tables.multiplier = 1;
   p->chunks = min64(x.shape[0], kMaxChunks);
   p->partial_floats = p->blocks * kBlockFloats;
-  p->slot_floats = p->partial_floats + (kRing * p->columns + p->width) * p->lanes;
+  p->pointwise = attr(call, "pointwise") != 0;
+  p->product = tile_product(dy.cols, p->channels);
+  p->tile_rows = min64(rows_of_tile(p->out_w, p->lanes), ceil_div(x.shape[0], p->chunks) * p->out_h);
+  p->tile_floats = p->pointwise ? p->tile_rows * p->out_w * p->lanes + W : 0;
+  p->slot_floats = round_up(p->partial_floats + (kRing * p->columns + p->width) * p->lanes + p->tile_floats, 16);
   p->prologue_at = p->partial_floats;  // the first block holds the filter's subsets
   p->column_at = p->prologue_at + 3 * p->lanes;
   p->cells_at = p->column_at + round_up(2 * p->columns, 16);
-  p->chunks_at = p->cells_at + (p->pooled ? round_up(dy.rows * dy.cols, 16) : 0);
+  p->packed_at = p->cells_at + (p->pooled ? round_up(dy.rows * dy.cols, 16) : 0);
+  p->chunks_at = p->packed_at + (p->pointwise ? packed_floats(p->product) : 0);
   call->workspace_bytes = 4 * (p->chunks_at + p->chunks * p->slot_floats);
-  call->variant = p->pooled ? "pooled" : "dense";
+  call->variant = p->pointwise ? "pointwise" : p->pooled ? "pooled" : "dense";
 }
 
 // ---------------------------------------------------------------- tables
@@ -222,24 +232,45 @@ struct Chunk {
   const float* filter;
   const Prologue* prologue;
   const int64_t* column;
-  const float* cells;
-  float *sums, *ring, *da;
+  const float *cells, *packed;
+  float *sums, *ring, *da, *tile;
+  int64_t rows_end;              // of dy in this chunk, all images counted through
+  int64_t tile_begin, tile_end;  // rows that the tile holds
 };
 
-const float* staged_row(const Chunk& chunk, int64_t n, int64_t row, int64_t* held) {
+// Row `row` of dy (all images counted through) behind the pointwise convolution; rows come in order.
+Pixels multiplied_row(Chunk& chunk, int64_t row) {
   const Params& p = *chunk.p;
+  const Pixels tile{chunk.tile, p.lanes};
+  while (row >= chunk.tile_end) {
+    chunk.tile_begin = chunk.tile_end;
+    chunk.tile_end = min64(chunk.tile_begin + p.tile_rows, chunk.rows_end);
+    multiply_tile(p.product, chunk.packed, pixels_of(chunk.call->in[0], chunk.tile_begin * p.out_w),
+                  (chunk.tile_end - chunk.tile_begin) * p.out_w, tile, true);
+  }
+  return {tile.pixel((row - chunk.tile_begin) * p.out_w), tile.pitch};
+}
+
+// The rows of dy, or of its cells, as stage() takes them.
+Pixels source_row(Chunk& chunk, int64_t row) {
   const View& dy = chunk.call->in[0];
+  if (chunk.p->pointwise) return multiplied_row(chunk, row);
+  if (!chunk.p->pooled) return pixels_of(dy, row * dy.shape[2]);
+  return {const_cast<float*>(chunk.cells) + row * dy.shape[2] * dy.cols, dy.cols};
+}
+
+const float* staged_row(Chunk& chunk, int64_t n, int64_t row, int64_t* held) {
+  const Params& p = *chunk.p;
   float* const place = chunk.ring + row % kRing * p.columns * p.lanes;
   if (held[row % kRing] == row) return place;
   held[row % kRing] = row;
-  const int64_t pixel = (n * dy.shape[1] + row) * dy.shape[2];
-  const float* from = p.pooled ? chunk.cells + pixel * dy.cols : floats(dy) + pixel * dy.pitch;
-  stage(p, chunk.column, from, p.pooled ? dy.cols : dy.pitch, place);
+  const Pixels from = source_row(chunk, n * chunk.call->in[0].shape[1] + row);
+  stage(p, chunk.column, from.data, from.pitch, place);
   return place;
 }
 
 template <typename Activation>
-void add_image(const Chunk& chunk, int64_t n, const Activation& act) {
+void add_image(Chunk& chunk, int64_t n, const Activation& act) {
   const Params& p = *chunk.p;
   const View& x = chunk.call->in[2];
   int64_t held[kRing] = {-1, -1, -1, -1};
@@ -314,6 +345,7 @@ void run(const KernelCall* call) {
   fill_filter(call, p, base);
   const Prologue prologue = make_prologue(call, p.tables, base + p.prologue_at, 3);
   fill_columns(p, column);
+  if (p.pointwise) pack_filter(p.product, call->in[call->in_count - 1], true, base + p.packed_at);
   if (p.pooled) scale_cells(call, p, base + p.cells_at);
   const int64_t images = call->in[2].shape[0];
   with_activation(prologue.activation, prologue.alpha, [&](auto act) {
@@ -321,9 +353,14 @@ void run(const KernelCall* call) {
       float* const sums = chunks + i * p.slot_floats;
       float* const ring = sums + p.partial_floats;
       zero_floats(sums, p.partial_floats);
-      const Chunk chunk = {
-          call, &p, base, &prologue, column, base + p.cells_at, sums, ring, ring + kRing * p.columns * p.lanes};
-      for (int64_t n = i * images / p.chunks; n < (i + 1) * images / p.chunks; ++n) add_image(chunk, n, act);
+      const int64_t first = i * images / p.chunks, last = (i + 1) * images / p.chunks;
+      Chunk chunk = {};
+      chunk.call = call, chunk.p = &p, chunk.filter = base, chunk.prologue = &prologue, chunk.column = column;
+      chunk.cells = base + p.cells_at, chunk.packed = base + p.packed_at;
+      chunk.sums = sums, chunk.ring = ring;
+      chunk.da = ring + kRing * p.columns * p.lanes, chunk.tile = chunk.da + p.width * p.lanes;
+      chunk.tile_begin = chunk.tile_end = first * p.out_h, chunk.rows_end = last * p.out_h;
+      for (int64_t n = first; n < last; ++n) add_image(chunk, n, act);
       stream_fence();
     });
   });

@@ -6,14 +6,11 @@
 // moments mean [O], variance [O]. The rule easy to break: pieces and tiles are functions of the shape; u, p and y have
 // the bits of the ops they replace.
 #include "cpu/kernels/depthwise_row.h"
-#include "cpu/kernels/gemm.h"
 #include "cpu/kernels/moments.h"
+#include "cpu/kernels/tile_product.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
-
-constexpr int64_t kTilePixels = 144;    // fills the tiles of the product, and fits the second cache with its filter
-constexpr int64_t kTileFloats = 36864;  // 144 pixels of 256 channels
 
 struct Pool {
   int64_t h, w, top, left, rows, cols;  // window, padding, cells
@@ -22,14 +19,14 @@ struct Pool {
 struct Params {
   Window window;
   Pool pool;
+  TileProduct product;
   int64_t outputs;                     // O
   bool stream;                         // u is made in the tile and streamed out
   int32_t u_at, pool_at, moments_at;   // which output, -1 for none
   int64_t granules, granule_rows;      // pieces begin at multiples of a granule
   int64_t pieces, tile_rows, u_pitch;  // u_pitch of the tile
-  int64_t k_block, k_blocks;           // as gemm.h cuts the sum over channels
   // Workspace, in floats.
-  int64_t table_floats, packed_floats, statistics_floats, slot_floats;
+  int64_t table_floats, statistics_floats, slot_floats;
 };
 
 int64_t row_floats(const Params& p) { return p.pool_at < 0 ? 0 : p.pool.cols * round_up(p.window.channels, 16); }
@@ -64,18 +61,17 @@ void prepare(KernelCall* call) {
   // A pooling cell must not be cut, so pooled pieces are whole images.
   p->granule_rows = p->pool_at < 0 ? 1 : w.out_h;
   p->granules = w.batch * w.out_h / p->granule_rows;
-  p->tile_rows = ceil_div(min64(kTilePixels, max64(2 * kMR, kTileFloats / w.channels)), w.out_w);
+  p->product = tile_product(w.channels, p->outputs);
+  p->tile_rows = rows_of_tile(w.out_w, w.channels);
   p->pieces = min64(min64(kMaxSlots, p->granules), ceil_div(w.batch * w.out_h, p->tile_rows));
   p->tile_rows = min64(p->tile_rows, ceil_div(p->granules, p->pieces) * p->granule_rows);
   p->u_pitch = round_up(w.channels, 16);
-  p->k_blocks = ceil_div(w.channels, kKC);
-  p->k_block = ceil_div(w.channels, p->k_blocks);
   p->table_floats = (w.kh * w.kw + 3) * w.lanes;
-  p->packed_floats = round_up(w.channels * round_up(p->outputs, W), 16);
   p->statistics_floats = round_up(2 * p->pieces * piece_doubles(*p), 16);
   p->slot_floats = round_up(ring_floats(w), 16) + round_up(tile_floats(*p), 16) + row_floats(*p) +
                    round_up(2 * piece_doubles(*p), 16);
-  call->workspace_bytes = 4 * (p->table_floats + p->packed_floats + p->statistics_floats + p->pieces * p->slot_floats);
+  call->workspace_bytes =
+      4 * (p->table_floats + packed_floats(p->product) + p->statistics_floats + p->pieces * p->slot_floats);
 }
 
 // ---------------------------------------------------------------- one piece
@@ -91,16 +87,8 @@ struct Piece {
   double *statistics, *tile_statistics;
 };
 
-struct Rows {
-  float* data;
-  int64_t pitch;
-  float* pixel(int64_t i) const { return data + i * pitch; }
-};
-
-Rows rows_of(const View& view, int64_t pixel) { return {floats_out(view) + pixel * view.pitch, view.pitch}; }
-
 // Image rows [begin, end), all images counted through, of the depthwise result.
-void correlate(const Piece& piece, int64_t begin, int64_t end, const Rows& u) {
+void correlate(const Piece& piece, int64_t begin, int64_t end, const Pixels& u) {
   const Window& w = piece.p->window;
   const View& x = piece.call->in[0];
   const RowFunction function = row_function(w);
@@ -115,7 +103,7 @@ void correlate(const Piece& piece, int64_t begin, int64_t end, const Rows& u) {
 }
 
 // Adds one row of u to its pooling cells, which are written when their last row is in: the sum of avgPool, row by row.
-void add_to_cells(const Piece& piece, int64_t n, int64_t oh, const Rows& u) {
+void add_to_cells(const Piece& piece, int64_t n, int64_t oh, const Pixels& u) {
   const Params& p = *piece.p;
   const Pool& pool = p.pool;
   const Window& w = p.window;
@@ -138,27 +126,7 @@ void add_to_cells(const Piece& piece, int64_t n, int64_t oh, const Rows& u) {
   }
 }
 
-// y = u B for `count` pixels.
-void multiply(const Piece& piece, const Rows& u, int64_t count, const Rows& y) {
-  const Params& p = *piece.p;
-  const int64_t channels = p.window.channels;
-  alignas(64) float panel[kMR * kRowPitch];
-  float* y_rows[kMR];
-  for (int64_t i0 = 0; i0 < count; i0 += kMR) {
-    const int rows = (int)min64(kMR, count - i0);
-    for (int i = 0; i < rows; ++i) y_rows[i] = y.pixel(i0 + i);
-    const float* packed = piece.packed;
-    for (int64_t k0 = 0; k0 < channels; k0 += p.k_block) {
-      const int64_t k = min64(p.k_block, channels - k0);
-      for (int i = 0; i < rows; ++i) copy_floats(panel + i * kRowPitch, u.pixel(i0 + i) + k0, k);
-      if (rows & 1) zero_floats(panel + rows * kRowPitch, k);
-      multiply_panel<true>(panel, 0, rows, packed, p.outputs, p.outputs, k, y_rows, 0, k0 > 0);
-      packed += k * round_up(p.outputs, W);
-    }
-  }
-}
-
-void stream_rows(const Rows& from, const Rows& to, int64_t count, int64_t channels) {
+void stream_rows(const Pixels& from, const Pixels& to, int64_t count, int64_t channels) {
   for (int64_t i = 0; i < count; ++i)
     for (int64_t c = 0; c < channels; c += W) stream(to.pixel(i) + c, load(from.pixel(i) + c));
 }
@@ -172,13 +140,13 @@ void run_piece(const Piece& piece, int64_t index) {
   empty_ring(w, piece.ring);
   for (int64_t begin = first; begin < last; begin += p.tile_rows) {
     const int64_t end = min64(last, begin + p.tile_rows), pixels = (end - begin) * w.out_w;
-    const Rows u = has_tile(p) ? Rows{piece.tile, p.u_pitch} : rows_of(call->out[p.u_at], begin * w.out_w);
-    const Rows y = rows_of(call->out[0], begin * w.out_w);
+    const Pixels u = has_tile(p) ? Pixels{piece.tile, p.u_pitch} : pixels_of(call->out[p.u_at], begin * w.out_w);
+    const Pixels y = pixels_of(call->out[0], begin * w.out_w);
     correlate(piece, begin, end, u);
     for (int64_t i = begin; p.pool_at >= 0 && i < end; ++i)
       add_to_cells(piece, i / w.out_h, i % w.out_h, {u.pixel((i - begin) * w.out_w), u.pitch});
-    multiply(piece, u, pixels, y);
-    if (p.stream) stream_rows(u, rows_of(call->out[p.u_at], begin * w.out_w), pixels, w.channels);
+    multiply_tile(p.product, piece.packed, u, pixels, y, false);
+    if (p.stream) stream_rows(u, pixels_of(call->out[p.u_at], begin * w.out_w), pixels, w.channels);
     if (p.moments_at < 0) continue;
     double* statistics = begin == first ? piece.statistics : piece.tile_statistics;
     row_moments(y.data, y.pitch, pixels, p.outputs, statistics, statistics + p.outputs);
@@ -190,15 +158,6 @@ void run_piece(const Piece& piece, int64_t index) {
 }
 
 // ---------------------------------------------------------------- the call
-
-void pack_filter(const KernelCall* call, const Params& p, float* packed) {
-  const View& filter = call->in[call->in_count - 1];
-  for (int64_t k0 = 0; k0 < p.window.channels; k0 += p.k_block) {
-    const int64_t k = min64(p.k_block, p.window.channels - k0);
-    pack_rows(packed, floats(filter) + k0 * filter.pitch, filter.pitch, k, p.outputs);
-    packed += k * round_up(p.outputs, W);
-  }
-}
 
 void finish_moments(const KernelCall* call, const Params& p, double* statistics) {
   const int64_t step = piece_doubles(p), per_row = p.window.out_w * p.granule_rows;
@@ -221,11 +180,11 @@ void run(const KernelCall* call) {
   const Window& w = p.window;
   float* const filter = static_cast<float*>(call->workspace);
   float* const packed = filter + p.table_floats;
-  auto* const statistics = reinterpret_cast<double*>(packed + p.packed_floats);
-  float* const slots = packed + p.packed_floats + p.statistics_floats;
+  auto* const statistics = reinterpret_cast<double*>(packed + packed_floats(p.product));
+  float* const slots = packed + packed_floats(p.product) + p.statistics_floats;
   const Prologue prologue = make_prologue(call, w, filter + w.kh * w.kw * w.lanes);
   spread_filter(w, call->in[1], false, filter);
-  pack_filter(call, p, packed);
+  pack_filter(p.product, call->in[call->in_count - 1], false, packed);
   parallel_for(call->parallel, p.pieces, [&](int64_t i) {
     float* const mine = slots + i * p.slot_floats;
     float* const tile = mine + round_up(ring_floats(w), 16);

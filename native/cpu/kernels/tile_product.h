@@ -1,0 +1,73 @@
+// A pointwise convolution of a tile of pixels that is in the cache already, with a filter packed once for the launch.
+// Included by separable.cpp and depthwise_backward.cpp.
+// The rule easy to break: the sum over channels is cut as gemm.h cuts it, so a fused product has the bits of a plain
+// one.
+#pragma once
+#include "cpu/kernels/gemm.h"
+
+namespace gramian::cpu::GRAMIAN_ISA {
+namespace {
+
+constexpr int64_t kTilePixels = 144;    // fills the tiles of the product, and fits the second cache with its filter
+constexpr int64_t kTileFloats = 36864;  // 144 pixels of 256 channels
+
+// Rows of an image of this width that make a tile, for at most `channels` channels a pixel.
+int64_t rows_of_tile(int64_t width, int64_t channels) {
+  return ceil_div(min64(kTilePixels, max64(2 * 14, kTileFloats / channels)), width);
+}
+
+struct Pixels {
+  float* data;
+  int64_t pitch;
+  float* pixel(int64_t i) const { return data + i * pitch; }
+};
+
+Pixels pixels_of(const View& view, int64_t first) { return {floats_out(view) + first * view.pitch, view.pitch}; }
+
+struct TileProduct {
+  int64_t terms, outputs, block;  // [terms, outputs], the terms cut into blocks
+};
+
+TileProduct tile_product(int64_t terms, int64_t outputs) {
+  return {terms, outputs, ceil_div(terms, ceil_div(terms, kKC))};
+}
+int64_t packed_floats(const TileProduct& p) { return round_up(p.terms * round_up(p.outputs, W), 16); }
+
+// The filter [1,1,C,O] for u -> y (terms C, outputs O) or, transposed, for dy -> du (terms O, outputs C).
+void pack_filter(const TileProduct& p, const View& filter, bool transposed, float* packed) {
+  for (int64_t k0 = 0; k0 < p.terms; k0 += p.block) {
+    const int64_t k = min64(p.block, p.terms - k0);
+    if (transposed) {
+      pack_columns(packed, floats(filter) + k0, filter.pitch, k, 0, k, p.outputs);
+    } else {
+      pack_rows(packed, floats(filter) + k0 * filter.pitch, filter.pitch, k, p.outputs);
+    }
+    packed += k * round_up(p.outputs, W);
+  }
+}
+
+// c = a B for `count` pixels. With `ahead`, the rows of the next panel of a are fetched meanwhile.
+void multiply_tile(const TileProduct& p, const float* filter, const Pixels& a, int64_t count, const Pixels& c,
+                   bool ahead) {
+  alignas(64) float panel[kMR * kRowPitch];
+  float* c_rows[kMR];
+  for (int64_t i0 = 0; i0 < count; i0 += kMR) {
+    const int rows = (int)min64(kMR, count - i0);
+    for (int i = 0; i < rows; ++i) c_rows[i] = c.pixel(i0 + i);
+    const float* packed = filter;
+    for (int64_t k0 = 0; k0 < p.terms; k0 += p.block) {
+      const int64_t k = min64(p.block, p.terms - k0);
+      for (int i = 0; i < rows; ++i) {
+        copy_floats(panel + i * kRowPitch, a.pixel(i0 + i) + k0, k);
+        const float* next = a.pixel(i0 + kMR + i) + k0;
+        for (int64_t j = 0; ahead && j < k; j += 16) __builtin_prefetch(next + j, 0, 2);
+      }
+      if (rows & 1) zero_floats(panel + rows * kRowPitch, k);
+      multiply_panel<true>(panel, 0, rows, packed, p.outputs, p.outputs, k, c_rows, 0, k0 > 0);
+      packed += k * round_up(p.outputs, W);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gramian::cpu::GRAMIAN_ISA
