@@ -43,6 +43,8 @@ class Backend {
   virtual const char* id() const = 0;
   virtual const char* isa() const = 0;
   virtual int threads() const = 0;
+  /** float32, or bf16 when products take their factors so. */
+  virtual const char* precision() const = 0;
 
   /** Memory of the device, 64-byte aligned. Throws ERR_DEVICE when there is not enough. */
   virtual void* allocate(int64_t bytes) = 0;
@@ -67,6 +69,7 @@ class Backend {
 struct BackendOptions {
   int threads = 0;           // 0: as many as the process may use
   std::string isa = "auto";  // auto, scalar, sse, avx2, avx512
+  bool bf16 = false;         // products take their factors as bfloat16
 };
 
 /** A device as `devices()` reports it. `reason` is empty when it is available. */

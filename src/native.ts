@@ -33,6 +33,7 @@ export interface NativeOptions {
   readonly isa: string;
   /** 0: as many as the process may use. */
   readonly threads: number;
+  readonly precision: string;
 }
 
 /** One line of work of a plan. */
@@ -50,6 +51,8 @@ export interface LaunchDescription {
 export interface PlanDescription {
   readonly device: string;
   readonly isa: string;
+  /** float32, or bf16: what products take their factors as. */
+  readonly precision: string;
   readonly threads: number;
   /** Bytes of the block that holds every intermediate result. */
   readonly arenaBytes: number;

@@ -168,6 +168,10 @@ CompileOptions read_options(const Napi::Value& value) {
   options.device = read_string(object.Get("device"), "options.device");
   options.backend.isa = read_string(object.Get("isa"), "options.isa");
   options.backend.threads = static_cast<int>(read_integer(object.Get("threads"), 0, 256, "options.threads"));
+  const std::string precision = read_string(object.Get("precision"), "options.precision");
+  if (precision != "float32" && precision != "bf16")
+    throw Error(Code::argument, cat("[compile] precision is float32 or bf16, got \"", precision, "\""));
+  options.backend.bf16 = precision == "bf16";
   return options;
 }
 
@@ -192,6 +196,7 @@ Napi::Object write_description(Napi::Env env, const Description& about) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("device", about.device);
   object.Set("isa", about.isa);
+  object.Set("precision", about.precision);
   object.Set("threads", about.threads);
   object.Set("arenaBytes", static_cast<double>(about.arena_bytes));
   object.Set("persistentBytes", static_cast<double>(about.persistent_bytes));

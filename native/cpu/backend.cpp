@@ -53,11 +53,12 @@ void pool_run(void* pool, int64_t count, void (*body)(void* context, int64_t ind
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(Isa isa, int threads) : isa_(isa), threads_(threads) {}
+  CpuBackend(Isa isa, int threads, Precision precision) : isa_(isa), threads_(threads), precision_(precision) {}
 
   const char* id() const override { return "cpu"; }
   const char* isa() const override { return isa_name(isa_); }
   int threads() const override { return threads_; }
+  const char* precision() const override { return precision_ == Precision::float32 ? "float32" : "bf16"; }
 
   void* allocate(int64_t bytes) override {
     void* memory = cpu::allocate(bytes);
@@ -86,6 +87,7 @@ class CpuBackend final : public Backend {
           {attr.key.c_str(), attr.number, attr.type == Attribute::Type::string ? attr.string.c_str() : nullptr,
            attr.type == Attribute::Type::list ? attr.list.data() : nullptr, static_cast<int64_t>(attr.list.size())});
     KernelCall& call = launch->call;
+    call.precision = precision_;
     call.attrs = launch->attrs.data();
     call.attr_count = static_cast<int32_t>(launch->attrs.size());
     for (const Operand& operand : spec.inputs) call.in[call.in_count++] = view_of(operand);
@@ -130,6 +132,7 @@ class CpuBackend final : public Backend {
 
   Isa isa_;
   int threads_;
+  Precision precision_;
   std::unique_ptr<ThreadPool> pool_;  // made by the first bind, so that analyze() starts no threads
 };
 
@@ -139,7 +142,11 @@ DeviceReport report() { return {"cpu", true, isa_name(best_isa()), usable_thread
 
 std::unique_ptr<Backend> create(const BackendOptions& options) {
   const int threads = options.threads > 0 ? options.threads : usable_threads();
-  return std::make_unique<CpuBackend>(choose_isa(options.isa), threads);
+  const Isa isa = choose_isa(options.isa);
+  const Precision precision = !options.bf16         ? Precision::float32
+                              : has_bf16_pairs(isa) ? Precision::bf16Pairs
+                                                    : Precision::bf16;
+  return std::make_unique<CpuBackend>(isa, threads, precision);
 }
 
 }  // namespace gramian::cpu

@@ -80,4 +80,15 @@ Isa choose_isa(const std::string& requested) {
   return isa;
 }
 
+bool has_bf16_pairs(Isa isa) {
+#if defined(__x86_64__)
+  uint32_t a, b, c, d;
+  constexpr uint32_t kBf16 = 1 << 5;
+  return isa == Isa::avx512 && best_isa() == Isa::avx512 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && has(a, kBf16);
+#else
+  (void)isa;
+  return false;
+#endif
+}
+
 }  // namespace gramian::cpu

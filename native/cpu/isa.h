@@ -14,4 +14,7 @@ Isa best_isa();
  */
 Isa choose_isa(const std::string& requested);
 
+/** Whether the processor multiplies pairs of bfloat16 (AVX512-BF16) and the tier may use it. */
+bool has_bf16_pairs(Isa isa);
+
 }  // namespace gramian::cpu

@@ -31,6 +31,13 @@ struct Attr {
   int64_t list_size;
 };
 
+// How products take their factors; sums are float32 always. bf16: rounded to the nearest bfloat16, ties to even.
+enum class Precision : int32_t {
+  float32,
+  bf16,       // rounded, then multiplied as float32
+  bf16Pairs,  // two at a time by the processor's own instruction (AVX512-BF16)
+};
+
 // Runs body(context, i) for i in [0, count) on the pool; returns when all are done. Which thread takes which i is
 // unspecified, so work must be split by shape into pieces that do not depend on each other.
 struct Parallel {
@@ -44,6 +51,7 @@ struct KernelCall {
   int32_t in_count, out_count;
   const Attr* attrs;
   int32_t attr_count;
+  Precision precision;
   // Filled by prepare:
   int64_t workspace_bytes;                // scratch the plan reserves, 64-byte aligned, contents undefined at each run
   alignas(16) unsigned char params[512];  // the kernel's own plain struct

@@ -45,6 +45,7 @@ Description describe(const Plan& plan, const Backend& backend) {
   about.device = backend.id();
   about.isa = backend.isa();
   about.threads = backend.threads();
+  about.precision = backend.precision();
   about.arena_bytes = plan.arena_bytes;
   for (const Tensor& tensor : plan.graph.tensors)
     if (tensor.persistent()) about.persistent_bytes += tensor.bytes();

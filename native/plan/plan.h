@@ -95,7 +95,7 @@ struct LaunchLine {
 
 /** What plan.describe() shows. */
 struct Description {
-  std::string device, isa;
+  std::string device, isa, precision;
   int threads = 0;
   int64_t arena_bytes = 0, persistent_bytes = 0;
   std::vector<LaunchLine> launches;

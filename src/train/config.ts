@@ -1,11 +1,13 @@
 // What a run is asked to do: its settings, defaults and their checks. Read by the CLI, train.ts and checkpoints (which
 // store it). Everything that changes the result is here; threads and device change only the speed.
+import type { Precision } from '../compile';
 import { ArgumentError } from '../errors';
 import type { DatasetBatchOptions } from '../graph/ops/dataset';
 import { KERNELS, OBJECTIVE_DEFAULTS, OBJECTIVES, type ObjectiveOptions } from '../objectives/options';
 import { OPTIMIZERS, type OptimizerName } from '../optim';
 import { nearest } from '../text';
 
+export const PRECISIONS: readonly Precision[] = ['float32', 'bf16'];
 export const METHODS = ['hsic', 'bp'] as const;
 export const SCHEDULES = ['constant', 'step', 'cosine', 'exponential'] as const;
 export const AUGMENTATIONS = ['none', 'light', 'faces', 'paper'] as const;
@@ -26,6 +28,8 @@ export interface TrainConfig {
   readonly seed: number;
   readonly threads?: number;
   readonly device: 'auto' | 'cpu' | 'cuda';
+  /** What products take their factors as; evaluation of the finished run is float32 always. */
+  readonly precision: Precision;
   /** Use only the first `limit` training images. */
   readonly limit?: number;
   /** The run's folder. */
@@ -62,6 +66,7 @@ export const TRAIN_DEFAULTS: Omit<TrainConfig, 'data'> = {
   lr: 0.001,
   seed: 1,
   device: 'auto',
+  precision: 'float32',
   out: 'runs/latest',
   resume: false,
   kernel: OBJECTIVE_DEFAULTS.kernel,
@@ -103,6 +108,7 @@ export function resolveConfig(partial: Partial<TrainConfig> & Pick<TrainConfig, 
   oneOf('schedule', config.schedule, SCHEDULES);
   oneOf('augment', config.augment, AUGMENTATIONS);
   oneOf('device', config.device, ['auto', 'cpu', 'cuda']);
+  oneOf('precision', config.precision, PRECISIONS);
   inRange('epochs', config.epochs, 1, 1e6, true);
   inRange('batch', config.batch, 2, 65536, true);
   inRange('seed', config.seed, 0, Number.MAX_SAFE_INTEGER, true);

@@ -58,6 +58,7 @@ function createTrainer(config: TrainConfig, spec: NetworkSpec, data: ImageDatase
     schedule: { kind: config.schedule, warmup: config.warmup, total, every: Math.ceil(total / 3), factor: 0.1 },
     augmentation,
     device: config.device,
+    precision: config.precision,
     ...(config.classWeights ? { classWeights: inverseFrequencies(data) } : {}),
     ...(config.threads === undefined ? {} : { threads: config.threads }),
   });

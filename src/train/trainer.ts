@@ -1,6 +1,6 @@
 // One network in training: its step graph, its plan and the evaluation plans that share its weights. Called by train.ts
 // and by users who write their own loop. The data set lives on the device; a step needs no data from JavaScript.
-import { compile, type Plan } from '../compile';
+import { type CompileOptions, compile, type Plan, type Precision } from '../compile';
 import type { ImageDataset } from '../data/types';
 import { ArgumentError, DivergedError } from '../errors';
 import { Graph, type Tensor, type TensorData } from '../graph/graph';
@@ -36,6 +36,8 @@ export interface TrainerOptions {
   readonly classWeights?: Float32Array;
   readonly device?: 'auto' | 'cpu' | 'cuda';
   readonly threads?: number;
+  /** What products take their factors as; see CompileOptions. */
+  readonly precision?: Precision;
 }
 
 /** Result of some steps. Arrays are step after step. */
@@ -113,9 +115,13 @@ export class Trainer {
     this.stepsPerEpoch = Math.floor((options.data.count * copies) / options.batch);
   }
 
-  #placement(): { device?: 'auto' | 'cpu' | 'cuda'; threads?: number } {
-    const { device, threads } = this.#options;
-    return { ...(device ? { device } : {}), ...(threads === undefined ? {} : { threads }) };
+  #placement(): Pick<CompileOptions, 'device' | 'threads' | 'precision'> {
+    const { device, threads, precision } = this.#options;
+    return {
+      ...(device ? { device } : {}),
+      ...(threads === undefined ? {} : { threads }),
+      ...(precision ? { precision } : {}),
+    };
   }
 
   /** Runs `steps` training steps on the plan's own thread. Throws DivergedError naming the unit on a NaN or infinity. */

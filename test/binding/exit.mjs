@@ -21,7 +21,7 @@ const graph = {
   ],
   outputs: [],
 };
-const compile = () => new Plan(graph, { device: 'cpu', isa: 'auto', threads: 2 });
+const compile = () => new Plan(graph, { device: 'cpu', isa: 'auto', threads: 2, precision: 'float32' });
 
 const ways = {
   /** In the middle of a long run. */

@@ -6,7 +6,7 @@ import { type NativePlan, native, type WireGraph } from '../../src/native';
 
 type Loose = Record<string, unknown>;
 
-const options = { device: 'cpu', isa: 'auto', threads: 1 };
+const options = { device: 'cpu', isa: 'auto', threads: 1, precision: 'float32' };
 
 /** h = x w; y = relu(h); p is a param that `ema` updates. */
 function right() {
@@ -475,6 +475,8 @@ describe('malformed options and calls', () => {
     {},
     { ...options, device: 'tpu' },
     { ...options, isa: 'mmx' },
+    { ...options, precision: 'bfloat' },
+    { device: 'cpu', isa: 'auto', threads: 1 },
     { ...options, threads: -1 },
     { ...options, threads: 1e9 },
     { ...options, threads: '2' },

@@ -172,7 +172,7 @@ void forward_prepare(KernelCall* call) {
   if (choose(call, x, filter, y)) return kDepthwiseKernels.kernels[0].prepare(call);
   ProductParams* params = params_of<ProductParams>(call);
   const ConvShape& s = params->conv.shape;
-  params->plan = plan_gemm(s.groups, s.batch * s.oh * s.ow, s.o, s.kh * s.kw * s.c, false);
+  params->plan = plan_gemm(call->precision, s.groups, s.batch * s.oh * s.ow, s.o, s.kh * s.kw * s.c, false);
   call->workspace_bytes = params->plan.workspace_bytes;
 }
 
@@ -197,7 +197,7 @@ void grad_filter_prepare(KernelCall* call) {
   if (choose(call, x, dw, dy)) return kDepthwiseKernels.kernels[2].prepare(call);
   ProductParams* params = params_of<ProductParams>(call);
   const ConvShape& s = params->conv.shape;
-  params->plan = plan_gemm(s.groups, s.kh * s.kw * s.c, s.o, s.batch * s.oh * s.ow, true);
+  params->plan = plan_gemm(call->precision, s.groups, s.kh * s.kw * s.c, s.o, s.batch * s.oh * s.ow, true);
   call->workspace_bytes = params->plan.workspace_bytes;
 }
 
@@ -240,8 +240,8 @@ PhaseTaps phase_taps(int64_t phase, int64_t size, int64_t kernel, int64_t stride
   return taps;
 }
 
-GemmPlan phase_plan(const ConvShape& s, const PhaseTaps& th, const PhaseTaps& tw) {
-  return plan_gemm(s.groups, s.batch * th.pixels * tw.pixels, s.c, th.count * tw.count * s.o, false);
+GemmPlan phase_plan(Precision precision, const ConvShape& s, const PhaseTaps& th, const PhaseTaps& tw) {
+  return plan_gemm(precision, s.groups, s.batch * th.pixels * tw.pixels, s.c, th.count * tw.count * s.o, false);
 }
 
 PhaseTaps phase_taps_h(const ConvShape& s, int64_t phase) {
@@ -257,7 +257,7 @@ void grad_input_prepare(KernelCall* call) {
   ProductParams* params = params_of<ProductParams>(call);
   const ConvShape& s = params->conv.shape;
   if (params->conv.way == ConvWay::pointwise) {
-    params->plan = plan_gemm(1, s.batch * s.h * s.w, s.c, s.o, false);
+    params->plan = plan_gemm(call->precision, 1, s.batch * s.h * s.w, s.c, s.o, false);
     call->workspace_bytes = params->plan.workspace_bytes;
     return;
   }
@@ -265,7 +265,7 @@ void grad_input_prepare(KernelCall* call) {
     for (int64_t b = 0; b < s.stride_w; ++b) {
       const PhaseTaps th = phase_taps_h(s, a), tw = phase_taps_w(s, b);
       if (th.pixels * tw.pixels * th.count * tw.count == 0) continue;
-      call->workspace_bytes = max64(call->workspace_bytes, phase_plan(s, th, tw).workspace_bytes);
+      call->workspace_bytes = max64(call->workspace_bytes, phase_plan(call->precision, s, th, tw).workspace_bytes);
     }
   }
 }
@@ -318,7 +318,7 @@ void run_phase(const KernelCall* call, const ConvShape& s, int64_t a, int64_t b)
                             -tw.step,
                             tw.count,
                             s.o};
-  run_gemm<false>(phase_plan(s, th, tw), call->workspace, call->parallel, rows, turned, c);
+  run_gemm<false>(phase_plan(call->precision, s, th, tw), call->workspace, call->parallel, rows, turned, c);
 }
 
 void grad_input_run(const KernelCall* call) {

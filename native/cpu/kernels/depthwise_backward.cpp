@@ -53,7 +53,7 @@ void prepare(KernelCall* call) {
   p->chunks = min64(x.shape[0], kMaxChunks);
   p->partial_floats = p->blocks * kBlockFloats;
   p->pointwise = attr(call, "pointwise") != 0;
-  p->product = tile_product(dy.cols, p->channels);
+  p->product = tile_product(call->precision, dy.cols, p->channels);
   p->tile_rows = min64(rows_of_tile(p->out_w, p->lanes), ceil_div(x.shape[0], p->chunks) * p->out_h);
   p->tile_floats = p->pointwise ? p->tile_rows * p->out_w * p->lanes + W : 0;
   p->slot_floats = round_up(p->partial_floats + (kRing * p->columns + p->width) * p->lanes + p->tile_floats, 16);

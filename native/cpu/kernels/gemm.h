@@ -5,6 +5,7 @@
 // The rule easy to break: an element of C is one FMA chain per block of kKC, blocks added in order, chunks of K added
 // by a fixed tree; blocks and chunks depend on the shape alone, never on the ISA or the number of threads.
 #pragma once
+#include "cpu/kernels/bf16.h"
 #include "cpu/kernels/floats.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
@@ -30,7 +31,7 @@ struct Tile {
   int64_t a_pitch;  // by columns only
   const float* b;   // packed: V vectors for each k, b_step apart
   int64_t b_step;
-  int64_t k;
+  int64_t k;        // terms, or pairs of them
   float* const* c;  // a pointer for each row of C
   int64_t column;   // of the tile's first element in those rows
   int rows;         // rows to store; the kernel computes R of them, R even
@@ -38,8 +39,8 @@ struct Tile {
   bool accumulate;  // add to C instead of replacing it
 };
 
-template <int R, int V, bool kByRows>
-void tile_kernel(const Tile& tile) {
+template <int R, int V, bool kByRows, bool kPairs>
+GRAMIAN_PAIRS_TARGET void tile_kernel(const Tile& tile) {
   vf sum[R][V];
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i)
@@ -56,7 +57,8 @@ void tile_kernel(const Tile& tile) {
     for (int i = 0; i < R; ++i) {
       const vf left = set1(a[kByRows ? i * kRowPitch : i]);
 #pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) sum[i][v] = fma(left, right[v], sum[i][v]);
+      for (int v = 0; v < V; ++v)
+        sum[i][v] = kPairs ? dot_pairs(left, right[v], sum[i][v]) : fma(left, right[v], sum[i][v]);
     }
     a += a_step;
     b += tile.b_step;
@@ -82,30 +84,41 @@ void tile_kernel(const Tile& tile) {
 using TileKernel = void (*)(const Tile&);
 
 // The kernel for `rows` rows (1..kMR) and V vectors.
-template <int V, bool kByRows>
+template <int V, bool kByRows, bool kPairs>
 TileKernel kernel_for_rows(int rows) {
 #if defined(__AVX512F__)
-  if (rows > 12) return tile_kernel<14, V, kByRows>;
-  if (rows > 10) return tile_kernel<12, V, kByRows>;
-  if (rows > 8) return tile_kernel<10, V, kByRows>;
-  if (rows > 6) return tile_kernel<8, V, kByRows>;
+  if (rows > 12) return tile_kernel<14, V, kByRows, kPairs>;
+  if (rows > 10) return tile_kernel<12, V, kByRows, kPairs>;
+  if (rows > 8) return tile_kernel<10, V, kByRows, kPairs>;
+  if (rows > 6) return tile_kernel<8, V, kByRows, kPairs>;
 #endif
 #if defined(__AVX2__)
-  if (rows > 4) return tile_kernel<6, V, kByRows>;
+  if (rows > 4) return tile_kernel<6, V, kByRows, kPairs>;
 #endif
-  if (rows > 2) return tile_kernel<4, V, kByRows>;
-  return tile_kernel<2, V, kByRows>;
+  if (rows > 2) return tile_kernel<4, V, kByRows, kPairs>;
+  return tile_kernel<2, V, kByRows, kPairs>;
+}
+template <int V, bool kByRows>
+TileKernel kernel_for(int rows, Precision precision) {
+#if defined(__AVX512F__)
+  if (precision == Precision::bf16Pairs) return kernel_for_rows<V, kByRows, true>(rows);
+#endif
+  (void)precision;
+  return kernel_for_rows<V, kByRows, false>(rows);
 }
 
 // Packed B is a sequence of panels of kNR columns (W in the last one, when that is enough), each [k][width].
 [[maybe_unused]] inline int64_t panel_width(int64_t columns_left) { return columns_left > W ? kNR : W; }
 
-// One panel of up to kMR rows of A against the first n of the packed_n columns of a packed B.
+// One panel of up to kMR rows of A against the first n of the packed_n columns of a packed B, both narrowed to the
+// precision.
 template <bool kByRows>
-[[maybe_unused]] void multiply_panel(const float* a, int64_t a_pitch, int rows, const float* b, int64_t packed_n,
-                                     int64_t n, int64_t k, float* const* c, int64_t column, bool accumulate) {
-  Tile tile{a, a_pitch, b, kNR, k, c, column, rows, W, accumulate};
-  const TileKernel wide = kernel_for_rows<2, kByRows>(rows);
+[[maybe_unused]] void multiply_panel(Precision precision, const float* a, int64_t a_pitch, int rows, const float* b,
+                                     int64_t packed_n, int64_t n, int64_t k, float* const* c, int64_t column,
+                                     bool accumulate) {
+  const int64_t steps = precision == Precision::bf16Pairs ? (k + 1) / 2 : k;
+  Tile tile{a, a_pitch, b, kNR, steps, c, column, rows, W, accumulate};
+  const TileKernel wide = kernel_for<2, kByRows>(rows, precision);
   for (; n > W; n -= kNR, packed_n -= kNR) {
     tile.lanes = n >= kNR ? W : (int)(n - W);
     wide(tile);
@@ -115,7 +128,7 @@ template <bool kByRows>
   if (n <= 0) return;
   tile.lanes = (int)n;
   tile.b_step = panel_width(packed_n);
-  kernel_for_rows<1, kByRows>(rows)(tile);
+  kernel_for<1, kByRows>(rows, precision)(tile);
 }
 
 // ---------------------------------------------------------------- packing B
@@ -196,6 +209,16 @@ inline void transpose_square(vf* rows) {
   }
 }
 
+// A packed B of k rows and n columns, narrowed in place; its panels stay where they are.
+[[maybe_unused]] inline void narrow_packed(Precision precision, float* packed, int64_t k, int64_t n) {
+  if (precision == Precision::float32) return;
+  for (int64_t j = 0; j < n; j += kNR) {
+    const int64_t width = panel_width(n - j);
+    narrow_rows_together(precision, packed, width, k, width);
+    packed += k * width;
+  }
+}
+
 // ---------------------------------------------------------------- operands
 
 // A row-major matrix as row source (A, or A' when the product is planned transposed), as B and as C.
@@ -237,6 +260,7 @@ struct TransposedMatrix {
 // ---------------------------------------------------------------- the plan
 
 struct GemmPlan {
+  Precision precision;
   int64_t groups, m, n, k;
   int64_t m_block, n_block, k_chunk;  // one piece of work: that many rows, columns and terms
   int64_t m_blocks, n_blocks, k_chunks;
@@ -252,8 +276,11 @@ struct GemmPlan {
 }
 
 // The product of `groups` independent [m,k] x [k,n] pairs. transposed: the row source holds A' ([k,m]).
-[[maybe_unused]] GemmPlan plan_gemm(int64_t groups, int64_t m, int64_t n, int64_t k, bool transposed) {
+[[maybe_unused]] GemmPlan plan_gemm(Precision precision, int64_t groups, int64_t m, int64_t n, int64_t k,
+                                    bool transposed) {
   GemmPlan plan = {};
+  // A small product costs nothing, and its factors may be few numbers of great effect.
+  plan.precision = groups * m * n * k < 65536 ? Precision::float32 : precision;
   plan.groups = groups, plan.m = m, plan.n = n, plan.k = k;
   // Equal blocks rather than full ones and a rest.
   plan.n_blocks = ceil_div(n, kBlock);
@@ -296,7 +323,8 @@ struct Range {
 
 // One piece: rows x columns of C over the terms of one chunk, in equal blocks of at most kKC terms.
 template <bool kTransposed, class A, class B, class C>
-void gemm_piece(const A& a, const B& b, const C& c, Range rows, Range columns, Range terms, float* scratch) {
+void gemm_piece(Precision precision, const A& a, const B& b, const C& c, Range rows, Range columns, Range terms,
+                float* scratch) {
   const int64_t blocks = ceil_div(terms.count, kKC);
   const int64_t k_block = ceil_div(terms.count, blocks);
   float* packed = scratch;
@@ -305,10 +333,13 @@ void gemm_piece(const A& a, const B& b, const C& c, Range rows, Range columns, R
   for (int64_t done = 0; done < terms.count; done += k_block) {
     const int64_t k0 = terms.begin + done, k = min64(k_block, terms.count - done);
     b.pack(packed, k0, k, columns.begin, columns.count);
+    narrow_packed(precision, packed, k, columns.count);
     float* staged = packed + k * round_up(columns.count, W);
     const int64_t pitch = kTransposed ? stage_pitch(rows.count) : 0;
-    if constexpr (kTransposed)
+    if constexpr (kTransposed) {
       for (int64_t i = 0; i < k; ++i) a.copy(staged + i * pitch, k0 + i, rows.begin, rows.count);
+      narrow_rows_together(precision, staged, pitch, k, round_up(rows.count, W));
+    }
     for (int64_t i0 = 0; i0 < rows.count; i0 += kMR) {
       const int count = (int)min64(kMR, rows.count - i0);
       for (int i = 0; i < count; ++i) c_rows[i] = c.row(rows.begin + i0 + i);
@@ -318,13 +349,14 @@ void gemm_piece(const A& a, const B& b, const C& c, Range rows, Range columns, R
           a.prefetch(i, rows.begin, rows.count);
           b.prefetch(i, columns.begin, columns.count);
         }
-        multiply_panel<false>(staged + i0, pitch, count, packed, columns.count, columns.count, k, c_rows, columns.begin,
+        multiply_panel<false>(precision, staged + i0, pitch, count, packed, columns.count, columns.count, k, c_rows, columns.begin,
                               done > 0);
       } else {
         for (int i = 0; i < count; ++i) a.copy(panel + i * kRowPitch, rows.begin + i0 + i, k0, k);
         for (int i = 0; i < kMR; ++i) a.prefetch(rows.begin + i0 + kMR + i, k0, k);
+        for (int i = 0; i < count; ++i) narrow_row(precision, panel + i * kRowPitch, k);
         if (count & 1) zero_floats(panel + count * kRowPitch, k);
-        multiply_panel<true>(panel, 0, count, packed, columns.count, columns.count, k, c_rows, columns.begin, done > 0);
+        multiply_panel<true>(precision, panel, 0, count, packed, columns.count, columns.count, k, c_rows, columns.begin, done > 0);
       }
     }
   }
@@ -344,11 +376,11 @@ void run_gemm(const GemmPlan& plan, void* workspace, const Parallel& parallel, c
       const Range columns = range_of(block % plan.n_blocks, plan.n_block, plan.n);
       const Range terms = range_of(chunk, plan.k_chunk, plan.k);
       if (plan.k_chunks == 1) {
-        gemm_piece<kTransposed>(a.group(g), b.group(g), c.group(g), rows, columns, terms, mine);
+        gemm_piece<kTransposed>(plan.precision, a.group(g), b.group(g), c.group(g), rows, columns, terms, mine);
       } else {
         float* data = partials + chunk * plan.partial_floats + g * plan.m * plan.partial_pitch;
         const Matrix partial{data, plan.partial_pitch, 0};
-        gemm_piece<kTransposed>(a.group(g), b.group(g), partial, rows, columns, terms, mine);
+        gemm_piece<kTransposed>(plan.precision, a.group(g), b.group(g), partial, rows, columns, terms, mine);
       }
     }
   });

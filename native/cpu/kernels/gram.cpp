@@ -11,6 +11,7 @@ namespace {
 // ---------------------------------------------------------------- gram
 
 struct GramParams {
+  Precision precision;
   int64_t m, d;
   bool center;
   int64_t blocks, pairs;          // blocks of kBlock rows, and pairs (I, J) of them with I >= J
@@ -23,6 +24,7 @@ void gram_prepare(KernelCall* call) {
   GramParams* p = params_of<GramParams>(call);
   p->m = call->in[0].rows, p->d = call->in[0].cols;
   p->center = attr(call, "center") != 0;
+  p->precision = call->precision;
   p->blocks = ceil_div(p->m, kBlock);
   p->pairs = p->blocks * (p->blocks + 1) / 2;
   const int64_t chunks = max64(1, min64(kMaxChunks / p->pairs, p->d / 1024));
@@ -83,11 +85,13 @@ void gram_piece(const GramParams& p, const View& z, int64_t block_i, int64_t blo
     stage_rows(first + is.begin * z.pitch, z.pitch, is.count, k, first, means, rows_i);
     if (rows_j != rows_i) stage_rows(first + js.begin * z.pitch, z.pitch, js.count, k, first, means, rows_j);
     pack_columns(packed, rows_j, kRowPitch, k, 0, k, js.count);
+    narrow_packed(p.precision, packed, k, js.count);
+    for (int64_t i = 0; i < is.count; ++i) narrow_row(p.precision, rows_i + i * kRowPitch, k);
     for (int64_t i0 = 0; i0 < is.count; i0 += kMR) {
       const int count = (int)min64(kMR, is.count - i0);
       for (int i = 0; i < count; ++i) c_rows[i] = sum + (i0 + i) * p.sum_pitch;
       const int64_t n = block_i == block_j ? min64(js.count, i0 + count) : js.count;
-      multiply_panel<true>(rows_i + i0 * kRowPitch, 0, count, packed, js.count, n, k, c_rows, 0, done > 0);
+      multiply_panel<true>(p.precision, rows_i + i0 * kRowPitch, 0, count, packed, js.count, n, k, c_rows, 0, done > 0);
     }
   }
 }
@@ -160,7 +164,7 @@ void gram_grad_prepare(KernelCall* call) {
   GramGradParams* params = params_of<GramGradParams>(call);
   const View& z = call->in[1];
   params->center = attr(call, "center") != 0;
-  params->plan = plan_gemm(1, z.rows, z.cols, z.rows, false);
+  params->plan = plan_gemm(call->precision, 1, z.rows, z.cols, z.rows, false);
   params->pitch = round_up(z.rows, 16);
   params->floats = z.rows * params->pitch + 2 * params->pitch;
   call->workspace_bytes = 4 * params->floats + params->plan.workspace_bytes;

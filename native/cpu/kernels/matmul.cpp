@@ -17,7 +17,7 @@ void matmul_prepare(KernelCall* call) {
   params->trans_b = attr(call, "transB") != 0;
   const View &a = call->in[0], &y = call->out[0];
   const int64_t k = params->trans_a ? a.rows : a.cols;
-  params->plan = plan_gemm(1, y.rows, y.cols, k, params->trans_a);
+  params->plan = plan_gemm(call->precision, 1, y.rows, y.cols, k, params->trans_a);
   call->workspace_bytes = params->plan.workspace_bytes;
   call->variant = params->plan.k_chunks > 1 ? "splitK" : "blocked";
 }

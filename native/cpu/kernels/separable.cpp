@@ -61,8 +61,10 @@ void prepare(KernelCall* call) {
   // A pooling cell must not be cut, so pooled pieces are whole images.
   p->granule_rows = p->pool_at < 0 ? 1 : w.out_h;
   p->granules = w.batch * w.out_h / p->granule_rows;
-  p->product = tile_product(w.channels, p->outputs);
+  p->product = tile_product(call->precision, w.channels, p->outputs);
   p->tile_rows = rows_of_tile(w.out_w, w.channels);
+  // A small batch is cut finer, so that several threads have work.
+  if (p->pool_at < 0) p->tile_rows = min64(p->tile_rows, max64(ceil_div(28, w.out_w), ceil_div(w.batch * w.out_h, 8)));
   p->pieces = min64(min64(kMaxSlots, p->granules), ceil_div(w.batch * w.out_h, p->tile_rows));
   p->tile_rows = min64(p->tile_rows, ceil_div(p->granules, p->pieces) * p->granule_rows);
   p->u_pitch = round_up(w.channels, 16);

@@ -25,11 +25,12 @@ struct Pixels {
 Pixels pixels_of(const View& view, int64_t first) { return {floats_out(view) + first * view.pitch, view.pitch}; }
 
 struct TileProduct {
+  Precision precision;
   int64_t terms, outputs, block;  // [terms, outputs], the terms cut into blocks
 };
 
-TileProduct tile_product(int64_t terms, int64_t outputs) {
-  return {terms, outputs, ceil_div(terms, ceil_div(terms, kKC))};
+TileProduct tile_product(Precision precision, int64_t terms, int64_t outputs) {
+  return {precision, terms, outputs, ceil_div(terms, ceil_div(terms, kKC))};
 }
 int64_t packed_floats(const TileProduct& p) { return round_up(p.terms * round_up(p.outputs, W), 16); }
 
@@ -42,6 +43,7 @@ void pack_filter(const TileProduct& p, const View& filter, bool transposed, floa
     } else {
       pack_rows(packed, floats(filter) + k0 * filter.pitch, filter.pitch, k, p.outputs);
     }
+    narrow_packed(p.precision, packed, k, p.outputs);
     packed += k * round_up(p.outputs, W);
   }
 }
@@ -61,9 +63,10 @@ void multiply_tile(const TileProduct& p, const float* filter, const Pixels& a, i
         copy_floats(panel + i * kRowPitch, a.pixel(i0 + i) + k0, k);
         const float* next = a.pixel(i0 + kMR + i) + k0;
         for (int64_t j = 0; ahead && j < k; j += 16) __builtin_prefetch(next + j, 0, 2);
+        narrow_row(p.precision, panel + i * kRowPitch, k);
       }
       if (rows & 1) zero_floats(panel + rows * kRowPitch, k);
-      multiply_panel<true>(panel, 0, rows, packed, p.outputs, p.outputs, k, c_rows, 0, k0 > 0);
+      multiply_panel<true>(p.precision, panel, 0, rows, packed, p.outputs, p.outputs, k, c_rows, 0, k0 > 0);
       packed += k * round_up(p.outputs, W);
     }
   }

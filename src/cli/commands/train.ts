@@ -7,7 +7,7 @@ import { KERNELS, OBJECTIVES } from '../../objectives/options';
 import { OPTIMIZERS } from '../../optim';
 import type { EndEvent } from '../../report/events';
 import { nearest } from '../../text';
-import { AUGMENTATIONS, METHODS, SCHEDULES, TRAIN_DEFAULTS } from '../../train/config';
+import { AUGMENTATIONS, METHODS, PRECISIONS, SCHEDULES, TRAIN_DEFAULTS } from '../../train/config';
 import type { TrainSettings } from '../../train/train';
 import type { Engine } from '../engine';
 import { formatDuration, formatPercent } from '../format';
@@ -54,6 +54,7 @@ const options = {
   limit: { type: 'integer', min: 1, max: 1e12, help: 'use at most the first N images of each split' },
   threads: threadsOption,
   device: deviceOption,
+  precision: { type: 'choice', choices: PRECISIONS, default: d.precision, help: 'what products take their factors as' },
   out: { type: 'text', value: 'DIR', default: d.out, help: 'folder of the run' },
   resume: { type: 'flag', help: 'go on from the last checkpoint in --out, with its settings' },
   json: jsonOption,
