@@ -14,12 +14,17 @@ function distance(a: string, b: string): number {
   return previous[b.length]!;
 }
 
-/** The candidate most like `word`, or undefined when none is close (distance over half its length). */
+/**
+ * The candidate most like `word`, or undefined when none is close (distance over half its length). One that begins with
+ * the word is as close as can be.
+ */
 export function nearestWord(word: string, candidates: readonly string[]): string | undefined {
+  const lower = word.slice(0, 64).toLowerCase();
   let best: string | undefined;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of candidates) {
-    const found = distance(word.toLowerCase(), candidate.toLowerCase());
+    const name = candidate.toLowerCase();
+    const found = lower !== '' && name.startsWith(lower) ? 0 : distance(lower, name);
     if (found < bestDistance) {
       best = candidate;
       bestDistance = found;

@@ -5,6 +5,7 @@ import { access } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { ArgumentError, DataError } from '../errors';
+import { nearestWord } from '../text';
 import { type FerCsvOptions, readFerCsv } from './ferCsv';
 import { type FolderOptions, readFolder } from './folder';
 import { readIdxFolder } from './idx';
@@ -136,30 +137,6 @@ const SOURCES: Readonly<Record<string, Source>> = {
   synthetic: { usage: 'synthetic[:COUNT]', load: loadSynthetic, argument: 'optional' },
 };
 
-/** Edit distance (insert, delete, replace), for "did you mean". */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
-}
-
-/** The candidate nearest to a word that is none of them; one that begins with the word counts as nearest. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const lower = word.slice(0, 64).toLowerCase();
-  const ranked = candidates.map((name) => {
-    const begins = lower !== '' && name.toLowerCase().startsWith(lower);
-    return { name, distance: begins ? 0 : editDistance(lower, name.toLowerCase()) };
-  });
-  return ranked.sort((a, b) => a.distance - b.distance)[0]?.name;
-}
-
 function parseSpec(spec: string): { source: Source; argument: string } {
   const colon = spec.indexOf(':'); // Only the first: a path may hold more.
   const kind = colon < 0 ? spec : spec.slice(0, colon);
@@ -167,10 +144,9 @@ function parseSpec(spec: string): { source: Source; argument: string } {
   const source = Object.hasOwn(SOURCES, kind) ? SOURCES[kind] : undefined;
   const known = Object.values(SOURCES).map(({ usage }) => usage);
   if (!source) {
-    const guess = SOURCES[nearest(kind, Object.keys(SOURCES))!]!.usage;
-    throw new ArgumentError(
-      `[loadData] unknown data ${JSON.stringify(spec)}: did you mean ${guess}? Known: ${known.join(', ')}`,
-    );
+    const guess = SOURCES[nearestWord(kind, Object.keys(SOURCES)) ?? '']?.usage;
+    const hint = guess === undefined ? '' : ` did you mean ${guess}?`;
+    throw new ArgumentError(`[loadData] unknown data ${JSON.stringify(spec)}:${hint} known: ${known.join(', ')}`);
   }
   const fits = source.argument === 'optional' || (source.argument === 'required') === (argument !== '');
   if (!fits || (colon >= 0 && argument === '')) {

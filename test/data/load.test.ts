@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { writeFerCsv } from '../../src/data/ferCsvWriter';
 import { readFolder } from '../../src/data/folder';
 import { writeIdx } from '../../src/data/idx';
-import { loadData, nearest } from '../../src/data/load';
+import { loadData } from '../../src/data/load';
 import { syntheticFaces, syntheticSplits } from '../../src/data/synthetic';
 import { pixelStatistics } from '../../src/data/types';
 import { AbortError, ArgumentError, DataError } from '../../src/errors';
@@ -55,9 +55,9 @@ describe('specs', () => {
   it('stops when the signal has fired', async () => {
     await expect(loadData('synthetic:9', { signal: AbortSignal.abort() })).rejects.toThrow(AbortError);
   });
-  it('finds the nearest word', () => {
-    expect(nearest('kitten', ['mitten', 'sitting'])).toBe('mitten');
-    expect(nearest('x', [])).toBeUndefined();
+  it('names the nearest kind', async () => {
+    await expect(loadData('fashion')).rejects.toThrow('did you mean fashion-mnist?');
+    await expect(loadData('fodler:x')).rejects.toThrow('did you mean folder:DIR?');
   });
 });
 
