@@ -1,12 +1,13 @@
 // When the passes that join launches (fuse_separable, fuse_backward, fuse_residual) must leave them apart, and what
-// they then leave, seen through analyze(). Right values are test/kernels' business, joins without a catch too.
+// they then leave, seen through analyze(). Right values are test/kernels' business, but for updates in between.
 // The rule easy to break: each refusal differs from a graph that is joined in one thing, so that nothing else refuses.
 import { describe, expect, it } from 'vitest';
-import { analyze } from '../../src/compile';
+import { analyze, compile } from '../../src/compile';
 import { Graph, type Tensor } from '../../src/graph/graph';
 import * as ops from '../../src/graph/ops';
-
-type Tensors = Record<string, Tensor>;
+import { randomFeeds, type Tensors } from '../kernels/against';
+import { firstMismatch } from '../kernels/tolerance';
+import { ReferenceSession } from '../reference/interpreter';
 
 /** The kernels that run, in order; a kernel is named like its op, or `op:variant`. */
 function kernels(graph: Graph, outputs: Tensors): string[] {
@@ -19,29 +20,30 @@ function double(graph: Graph, tensor: Tensor): Tensors {
   return {};
 }
 
-describe('join of depthwise and pointwise', () => {
-  interface Parts {
-    graph: Graph;
-    u: Tensor;
-    /** The depthwise and the pointwise filter. */
-    w: Tensor;
-    v: Tensor;
-  }
+interface Parts {
+  graph: Graph;
+  u: Tensor;
+  /** The depthwise and the pointwise filter. */
+  w: Tensor;
+  v: Tensor;
+}
 
-  /** u, then what `between` appends, perhaps another v, then y = conv2d(u, v), then what `last` appends. */
-  function joined(
-    last: (parts: Parts & { y: Tensor }) => Tensors = () => ({}),
-    between: (parts: Parts) => Tensors = () => ({}),
-    [channels, to] = [6, 4],
-  ) {
-    const graph = new Graph();
-    const w = graph.param('w', [3, 3, 1, channels], 0.5);
-    const v = graph.param('v', [1, 1, channels, to], 0.5);
-    const u = ops.depthwiseConv2d(graph.input('x', [2, 7, 6, channels]), w);
-    const parts = { graph, u, w, v };
-    const y = ops.conv2d(u, between(parts).v ?? v);
-    return { graph, outputs: { y, ...last({ ...parts, y }) } };
-  }
+/** u, then what `between` appends, perhaps another v, then y = conv2d(u, v), then what `last` appends. */
+function joined(
+  last: (parts: Parts & { y: Tensor }) => Tensors = () => ({}),
+  between: (parts: Parts) => Tensors = () => ({}),
+  [channels, to] = [6, 4],
+) {
+  const graph = new Graph();
+  const w = graph.param('w', [3, 3, 1, channels], 0.5);
+  const v = graph.param('v', [1, 1, channels, to], 0.5);
+  const u = ops.depthwiseConv2d(graph.input('x', [2, 7, 6, channels]), w);
+  const parts = { graph, u, w, v };
+  const y = ops.conv2d(u, between(parts).v ?? v);
+  return { graph, outputs: { y, ...last({ ...parts, y }) } };
+}
+
+describe('join of depthwise and pointwise', () => {
   const names = ({ graph, outputs }: ReturnType<typeof joined>) => kernels(graph, outputs);
   const bytes = ({ graph, outputs }: ReturnType<typeof joined>) => analyze(graph, { outputs }).launches[0]?.bytes;
   const uBytes = 4 * 2 * 7 * 6 * 6;
@@ -131,18 +133,18 @@ describe('join of depthwise and pointwise', () => {
   });
 });
 
+interface Change {
+  /** Attributes of batchNormGradInput. */
+  onward?: object;
+  pointwise?: boolean;
+  pool?: ops.PoolOptions;
+  /** Appended before the gradients of the batchNorm, and at the end; what is to be read. */
+  between?: (parts: Tensors, graph: Graph) => Tensors;
+  after?: (parts: Tensors, graph: Graph) => Tensors;
+}
+
 /** A unit's backward from the gradient du of the depthwise result to dx, every part of it named. */
-function backward(
-  change: {
-    /** Attributes of batchNormGradInput. */
-    onward?: object;
-    pointwise?: boolean;
-    pool?: ops.PoolOptions;
-    /** Appended before the gradients of the batchNorm. */
-    between?: (parts: Tensors, graph: Graph) => Tensors;
-    after?: (parts: Tensors, graph: Graph) => Tensors;
-  } = {},
-) {
+function unitBackward(change: Change) {
   const graph = new Graph();
   const shape = [2, 7, 6, 5];
   const vector = { shape: [5] };
@@ -170,7 +172,12 @@ function backward(
   const onward = [da, x, ...vectors, dgamma!, dbeta!];
   const dx = graph.append('batchNormGradInput', onward, [{ shape }], { ...norm, training: true, ...change.onward })[0]!;
   const last = change.after?.({ ...parts, dx }, graph) ?? { dx };
-  return kernels(graph, { dw, dgamma: dgamma!, dbeta: dbeta!, ...more, ...last });
+  return { graph, outputs: { dw, dgamma: dgamma!, dbeta: dbeta!, ...more, ...last } };
+}
+
+function backward(change: Change = {}): string[] {
+  const { graph, outputs } = unitBackward(change);
+  return kernels(graph, outputs);
 }
 
 describe('join of a unit’s backward that leads to dx', () => {
@@ -264,5 +271,39 @@ describe('join of a sum into dx', () => {
       s: ops.add(ops.add(dx!, other(graph)), graph.input('more', [5])),
     });
     expect(summed(twice)).toEqual(['batchNormGradInput', 'add']);
+  });
+});
+
+describe('updates in between', () => {
+  const forward = (name: 'v' | 'w') => (parts: { graph: Graph; v: Tensor; w: Tensor }) =>
+    double(parts.graph, parts[name]);
+  const doubled = (name: string) => (parts: Tensors, graph: Graph) => double(graph, parts[name]!);
+  const thenSum = (name: string) => (parts: Tensors, graph: Graph) => {
+    double(graph, parts[name]!);
+    return { s: ops.add(parts.dx!, graph.input('other', [2, 7, 6, 5])) };
+  };
+  const graphs: [string, { graph: Graph; outputs: Tensors }][] = [
+    ['of the pointwise filter before its product', joined(undefined, forward('v'))],
+    ['of the depthwise filter before the product', joined(undefined, forward('w'))],
+    ['of the pointwise filter after its product', joined(forward('v'))],
+    ['of gamma before the batchNorm’s gradients', unitBackward({ between: doubled('gamma') })],
+    ['of the depthwise filter before them', unitBackward({ between: doubled('w') })],
+    ['of the pointwise filter before them', unitBackward({ between: doubled('v'), pointwise: true })],
+    ['of gamma before a sum', unitBackward({ after: thenSum('gamma') })],
+    ['of the pointwise filter before a sum', unitBackward({ after: thenSum('v'), pointwise: true })],
+  ];
+
+  it.each(graphs)('%s are seen as they were appended', async (_, { graph, outputs }) => {
+    const feeds = randomFeeds(graph, 31);
+    const session = new ReferenceSession(graph);
+    using plan = compile(graph, { outputs, device: 'cpu' });
+    for (const step of [1, 2]) {
+      const want = session.step(feeds);
+      const got = await plan.step(feeds);
+      for (const [name, { id, shape }] of Object.entries(outputs))
+        expect(firstMismatch(got[name]!, want.get(id)!.data, { shape, relative: 1e-5 }), `${name}, step ${step}`).toBe(
+          undefined,
+        );
+    }
   });
 });
