@@ -2,12 +2,10 @@
 // three threads: batchNorm folded into the convolution and its filter gradient, and a unit's local backward joined in
 // one launch. The rule they most easily break: padding stays zero, it is not what the batchNorm would make of a zero.
 import { describe, expect, it } from 'vitest';
-import { analyze, compile } from '../../src/compile';
-import { Graph, sizeOf, type Tensor } from '../../src/graph/graph';
-import { ReferenceSession } from '../reference/interpreter';
-import { generator } from './fills';
+import { analyze } from '../../src/compile';
+import { Graph, type Tensor } from '../../src/graph/graph';
+import { expectOracle, oracle, randomFeeds, type Tensors } from './against';
 import { availableIsas } from './isas';
-import { firstDifference, firstMismatch } from './tolerance';
 
 interface Config {
   readonly x: [number, number, number, number];
@@ -91,24 +89,17 @@ function appendConfig(graph: Graph, config: Config, index: number): Tensor[] {
 
 function build() {
   const graph = new Graph();
-  const outputs: Record<string, Tensor> = {};
+  const outputs: Tensors = {};
   CONFIGS.forEach((config, index) => {
     appendConfig(graph, config, index).forEach((tensor, position) => {
       outputs[`output ${position} of ${JSON.stringify(config)}`] = tensor;
     });
   });
-  const random = generator(3);
-  const feeds: Record<string, Float32Array> = {};
-  for (const { kind, name, shape } of graph.tensors) {
-    if (kind !== 'input') continue;
-    const low = name.startsWith('variance') ? 0.3 : -1;
-    feeds[name] = Float32Array.from({ length: sizeOf(shape) }, () => low + random() * (1 - low));
-  }
-  return { graph, outputs, feeds };
+  return { graph, outputs, feeds: randomFeeds(graph, 3) };
 }
 
 const { graph, outputs, feeds } = build();
-const values = new ReferenceSession(graph).step(feeds);
+const want = oracle(graph, outputs, feeds);
 
 describe('folded and joined depthwise kernels', () => {
   it('are what the planner chooses here', () => {
@@ -119,17 +110,6 @@ describe('folded and joined depthwise kernels', () => {
   });
 
   it.each(availableIsas())('on %s', async (isa) => {
-    let first: Record<string, ArrayLike<number>> | undefined;
-    for (const threads of [1, 2, 3]) {
-      using plan = compile(graph, { outputs, device: 'cpu', isa, threads });
-      const results: Record<string, ArrayLike<number>> = await plan.step(feeds);
-      for (const [name, tensor] of Object.entries(outputs)) {
-        const { shape } = tensor;
-        const mismatch = firstMismatch(results[name]!, values.get(tensor.id)!.data, { shape, relative: 1e-5 });
-        expect(mismatch, `${name}, ${threads} threads`).toBeUndefined();
-        if (first) expect(firstDifference(first[name]!, results[name]!, shape), name).toBeUndefined();
-      }
-      first ??= results;
-    }
+    await expectOracle(graph, outputs, feeds, want, isa);
   });
 });
