@@ -124,7 +124,8 @@ size_t product_step(const Plan& plan, const Uses& uses, int32_t du) {
   const Shape& w = plan.graph.tensors[node.inputs[1]].shape;
   const Shape &from = plan.graph.tensors[node.inputs[0]].shape, &to = plan.graph.tensors[du].shape;
   const bool pointwise = w[0] == 1 && w[1] == 1 && node.number("groups") == 1 && from[1] == to[1] && from[2] == to[2] &&
-                         node.number("padTop") == 0 && node.number("padLeft") == 0;
+                         node.number("strideH") == 1 && node.number("strideW") == 1 && node.number("padTop") == 0 &&
+                         node.number("padLeft") == 0;
   return pointwise && w[2] * w[3] <= kMostPointwiseWeights ? product : kNone;
 }
 
@@ -198,8 +199,10 @@ bool written_between(const Plan& plan, const Match& match, const std::vector<int
   const int32_t input = plan.steps[match.input].append, filter = plan.steps[match.filter].append;
   const int32_t norm = plan.steps[match.norm].append;
   const size_t source = match.pool != kNone ? match.pool : match.product != kNone ? match.product : match.input;
-  const int32_t first = std::min({plan.steps[source].append, input, filter, norm}),
-                last = std::max({input, filter, norm});
+  // What leads on to x undoes nothing any more, so the batchNorm must be the same for it as well.
+  const int32_t onward = match.onward == kNone ? norm : plan.steps[match.onward].append;
+  const int32_t first = std::min({plan.steps[source].append, input, filter, norm});
+  const int32_t last = std::max({input, filter, norm, onward});
   for (const Step& step : plan.steps) {
     if (step.append <= first || step.append >= last) continue;
     for (int32_t id : step.node.outputs)

@@ -45,7 +45,8 @@ bool pointwise(const Plan& plan, const Node& node, int32_t u) {
   const Shape& w = plan.graph.tensors[node.inputs[1]].shape;
   const Shape &from = plan.graph.tensors[u].shape, &to = plan.graph.tensors[node.outputs[0]].shape;
   return w[0] == 1 && w[1] == 1 && node.number("groups") == 1 && from[1] == to[1] && from[2] == to[2] &&
-         node.number("padTop") == 0 && node.number("padLeft") == 0 && w[2] * w[3] <= kMostPointwiseWeights;
+         node.number("strideH") == 1 && node.number("strideW") == 1 && node.number("padTop") == 0 &&
+         node.number("padLeft") == 0 && w[2] * w[3] <= kMostPointwiseWeights;
 }
 
 /** A pooling whose windows tile the map and leave no cell out. */

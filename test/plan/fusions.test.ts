@@ -307,3 +307,46 @@ describe('updates in between', () => {
     }
   });
 });
+
+describe('cases found by fuzzing', () => {
+  const vector = { shape: [2] };
+
+  async function compare(graph: Graph, outputs: Tensors, feeds: Record<string, Float32Array>) {
+    const values = new ReferenceSession(graph).step(feeds);
+    using plan = compile(graph, { outputs, device: 'cpu' });
+    const results = await plan.step(feeds);
+    for (const [name, { id, shape }] of Object.entries(outputs)) {
+      const got = results[name] as Float32Array;
+      expect(firstMismatch(got, values.get(id)!.data, { shape, relative: 1e-6 }), name).toBeUndefined();
+    }
+  }
+
+  it('an update between the gradients of a batchNorm keeps its backward apart', async () => {
+    const graph = new Graph();
+    const shape = [1, 1, 1, 2];
+    const [x, dy, beta] = [graph.input('x', shape), graph.input('dy', shape), graph.param('beta', [2], 1)];
+    const ones = ['mean', 'variance', 'gamma'].map((name) => graph.constant(name, [2], Float32Array.of(1, 1)));
+    const stats = [...ones, beta];
+    const norm = { eps: 0, activation: 'relu', alpha: 0 };
+    const a = graph.append('batchNorm', [x, ...stats], [{ shape }], { ...norm, training: false })[0]!;
+    const w = graph.constant('w', [3, 3, 1, 2], new Float32Array(18).fill(1));
+    const { attrs } = graph.producer(ops.depthwiseConv2d(a, w))!;
+    const da = graph.append('conv2dGradInput', [dy, w], [{ shape }], attrs)[0]!;
+    const dw = graph.append('conv2dGradFilter', [a, dy], [{ shape: w.shape }], attrs)[0]!;
+    const sums = graph.append('batchNormGradParams', [da, x, ...stats], [vector, vector], norm);
+    graph.appendUpdate('ema', [beta, beta], [beta], { momentum: 1, scale: -1 });
+    const onward = [da, x, ...stats, ...sums];
+    const dx = graph.append('batchNormGradInput', onward, [{ shape }], { ...norm, training: false })[0]!;
+    await compare(graph, { dw, dx }, { x: Float32Array.of(1, 1), dy: Float32Array.of(1, 1) });
+  });
+
+  it('a strided 1x1 convolution padded to the size of its input is not pointwise', async () => {
+    const graph = new Graph();
+    const x = graph.input('x', [1, 3, 3, 2]);
+    const w = graph.constant('w', [1, 1, 1, 2], Float32Array.of(1, 1));
+    const v = graph.constant('v', [1, 1, 2, 1], Float32Array.of(1, 1));
+    const u = ops.depthwiseConv2d(x, w);
+    const y = ops.conv2d(u, v, { stride: 2, padding: { top: 0, bottom: 2, left: 0, right: 2 } });
+    await compare(graph, { y }, { x: Float32Array.from({ length: 18 }, (_, index) => index) });
+  });
+});
