@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { contend, traceOurs } from '../src/cli/bench/ours';
 import type { PeerHost } from '../src/cli/bench/peer';
 import { ROWS, type Row } from '../src/cli/bench/rows';
+import { formatBytes } from '../src/cli/format';
 import { TorchHost } from './peers/torch';
 
 /** The timed row whose step each memory row runs. */
@@ -31,6 +32,13 @@ export interface MemoryMeasurement {
   readonly peers: Readonly<Record<string, { readonly peakBytes: number }>>;
   /** Peer's peak over ours. */
   readonly ratio?: number;
+}
+
+/** As people read it. */
+export function memoryLine({ title, ours, peers, ratio }: MemoryMeasurement): string {
+  const others = Object.entries(peers).map(([name, { peakBytes }]) => `, ${name} ${formatBytes(peakBytes)}`);
+  const compared = ratio === undefined ? '' : `, ratio ${ratio.toFixed(2)}`;
+  return `${title}: ${formatBytes(ours.peakBytes)}${others.join('')}${compared}\n`;
 }
 
 async function oursPeak(id: string, threads: number): Promise<number> {

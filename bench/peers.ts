@@ -7,11 +7,11 @@ import path from 'node:path';
 import { type MeasureOptions, measure, type Report, rowsFor, type Setting } from '../src/cli/bench';
 import type { PeerHost } from '../src/cli/bench/peer';
 import { command, measureOptions, report } from '../src/cli/commands/bench';
-import { type Io, processIo } from '../src/cli/io';
+import { type Io, json, processIo } from '../src/cli/io';
 import { parseOptions, UsageError } from '../src/cli/options';
 import { devices } from '../src/compile';
 import { GramianError } from '../src/errors';
-import { MEMORY_ROWS, measureMemory } from './memory';
+import { MEMORY_ROWS, type MemoryMeasurement, measureMemory, memoryLine } from './memory';
 import { nodeHosts } from './peers/node';
 import { TorchHost } from './peers/torch';
 
@@ -24,8 +24,7 @@ async function hostsFor(python: string | undefined, folder: string, threads: num
   return [...hosts, ...found];
 }
 
-function save(target: string, reports: readonly Report[]): string {
-  const [setting, ...rows] = reports as [Setting, ...Report[]];
+function save(target: string, setting: Setting, rows: readonly (Report | MemoryMeasurement)[]): string {
   const folder = path.join(__dirname, 'results');
   mkdirSync(folder, { recursive: true });
   const file = path.join(folder, `${target}-${setting.environment.commit ?? 'unknown'}.json`);
@@ -38,24 +37,27 @@ async function run(asked: MeasureOptions, python: string | undefined, asJson: bo
   const folder = mkdtempSync(path.join(os.tmpdir(), 'gramian-bench-'));
   const threads = asked.threads ?? devices().find(({ id }) => id === 'cpu')?.threads ?? 1;
   const hosts = await hostsFor(python, folder, threads, io);
-  const reports: Report[] = [];
-  const keep = (one: Report): void => {
-    reports.push(one);
-    report(io, one, asJson);
-  };
+  let setting: Setting | undefined;
+  const kept: (Report | MemoryMeasurement)[] = [];
   try {
     const timed = rows.filter(({ group }) => group !== 'memory');
-    for await (const one of measure(asked, hosts, timed)) keep(one);
+    for await (const one of measure(asked, hosts, timed)) {
+      if ('environment' in one) setting = one;
+      else kept.push(one);
+      report(io, one, asJson);
+      if (setting) save(asked.target, setting, kept);
+    }
     for (const row of rows.filter(({ group }) => group === 'memory')) {
       const one = await measureMemory(row, hosts, threads);
-      reports.push(one as unknown as Report);
-      io.out(`${JSON.stringify(one)}\n`);
+      kept.push(one);
+      if (asJson) json(io, one);
+      else io.out(memoryLine(one));
     }
   } finally {
     for (const host of hosts) await host.close();
     rmSync(folder, { recursive: true, force: true });
   }
-  io.err(`written to ${save(asked.target, reports)}\n`);
+  if (setting) io.err(`written to ${save(asked.target, setting, kept)}\n`);
 }
 
 async function main(): Promise<void> {

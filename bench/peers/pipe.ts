@@ -58,8 +58,24 @@ export class Pipe {
     }
   }
 
-  /** @throws ExecutionError when the peer fails or has ended. */
-  ask(request: Record<string, unknown>): Promise<Record<string, unknown>> {
+  /**
+   * @param limitMs how long the answer may take; then the process is ended.
+   * @throws ExecutionError when the peer fails, has ended or takes too long.
+   */
+  async ask(request: Record<string, unknown>, limitMs?: number): Promise<Record<string, unknown>> {
+    if (limitMs === undefined) return this.#ask(request);
+    const timer = setTimeout(() => {
+      this.#died(`it took longer than ${Math.round(limitMs / 60_000)} minutes`);
+      this.#child.kill('SIGKILL');
+    }, limitMs);
+    try {
+      return await this.#ask(request);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #ask(request: Record<string, unknown>): Promise<Record<string, unknown>> {
     return new Promise((resolve, reject) => {
       if (this.#end !== undefined) reject(this.#failure(this.#end));
       else if (this.#waiting) reject(this.#failure('it was asked twice at once'));
@@ -72,7 +88,9 @@ export class Pipe {
 
   /** Ends the process and waits for it. */
   close(): Promise<void> {
-    if (this.#end !== undefined) return Promise.resolve();
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null || this.#child.pid === undefined) {
+      return Promise.resolve();
+    }
     return new Promise((resolve) => {
       this.#child.once('exit', () => resolve());
       this.#child.stdin!.end();

@@ -144,7 +144,6 @@ def answer(tasks, request):
         return {"ms": tasks[request["name"]].sample(request["count"])}
     elif do == "drop":
         del tasks[request["name"]]
-        torch._dynamo.reset()
     elif do == "memory":
         return {"peakBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
     else:
