@@ -5,7 +5,7 @@ import type { EndEvent, Evaluation } from '../report/events';
 import type { EvaluateOptions, Prediction } from '../train/evaluate';
 import type { Summary, SummaryOptions } from '../train/summarize';
 import type { TrainHooks, TrainSettings } from '../train/train';
-import type { Measurement, MeasureOptions } from './bench';
+import type { MeasureOptions, Report } from './bench';
 
 export interface SynthOptions {
   readonly count: number;
@@ -24,7 +24,7 @@ export interface Engine {
   devices(): Promise<readonly DeviceInfo[]>;
   /** Draws faces and writes them as a FER2013 CSV; answers the images in each split. */
   synthesize(path: string, options: SynthOptions): Promise<Record<string, number>>;
-  measure(options: MeasureOptions): AsyncIterable<Measurement>;
+  measure(options: MeasureOptions): AsyncIterable<Report>;
 }
 
 async function synthesize(path: string, options: SynthOptions): Promise<Record<string, number>> {

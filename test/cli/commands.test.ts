@@ -53,8 +53,14 @@ describe('--json keeps stdout to JSON lines', () => {
     expect(predicted).toEqual(
       ['a.png', 'b.png'].map((image) => ({ image, label: 'cat', probabilities: { cat: 0.875, dog: 0.125 } })),
     );
-    const [measured] = jsonLines((await cli('bench kernels --json')).stdout);
-    expect(measured).toMatchObject({ bench: 'kernels', medianMs: 1.5, gflops: 12 });
+    const [setting, row] = jsonLines((await cli('bench kernels --json')).stdout);
+    expect(setting).toMatchObject({ environment: { isa: 'avx2' }, ceilings: { 'gramian bf16': null } });
+    expect(row).toMatchObject({
+      row: 'one',
+      ours: { medianMs: 1.5, gflops: 12, gbps: 2, roofline: 0.12 },
+      peers: { fast: { medianMs: 3 } },
+      ratio: 2,
+    });
   });
 });
 
@@ -66,7 +72,10 @@ describe('text for people', () => {
     ['summary cfpn', ['stem/conv', '24x24x8', '1.23k', '5.6M', '1 MiB by local', '3 MiB by back-propagation']],
     ['info', ['gramian ', 'avx2, 2 threads', 'not available: no driver']],
     ['synth --out a.csv --count 9', ['9 synthetic faces (7 train, 1 validation, 1 test), seed 1']],
-    ['bench kernels', ['cpu avx2, 2 threads', '1.5 ms', '12 GFLOP/s']],
+    [
+      'bench kernels',
+      ['avx2, 2 threads', '1.5 ms', '12 GFLOP/s', '12 % of the roofline', '2.00 x ours', 'disagrees', 'no such op'],
+    ],
   ])('%s', async (line, parts) => {
     const { code, stdout } = await cli(line);
     for (const part of parts) expect(stdout).toContain(part);

@@ -1,4 +1,5 @@
 // Streams and an engine for tests of the command line: everything written is kept, nothing is computed.
+import type { Measurement, MeasureOptions, Setting } from '../../src/cli/bench';
 import type { Engine } from '../../src/cli/engine';
 import type { Io } from '../../src/cli/io';
 import type { EndEvent, Evaluation, TrainEvent } from '../../src/report/events';
@@ -100,16 +101,45 @@ export function endEvent(run: string, interrupted = false): EndEvent {
   };
 }
 
+export const fakeSetting: Setting = {
+  environment: {
+    ...{ cpu: 'a processor', cores: 2, memoryGiB: 8, isa: 'avx2', threads: 2, node: 'v20.0.0', gramian: '0.0.0' },
+    load: [0, 0, 0],
+  },
+  ceilings: { 'gramian float32': { gflops: 100, gbps: 20 }, 'gramian bf16': null },
+  peers: {},
+};
+
+const sampled = { bestMs: 1, spreadMs: 0.25, samples: 5 };
+
+export const fakeRow: Measurement = {
+  row: 'one',
+  title: 'one kernel',
+  work: { gflop: 0.018, megabytes: 3 },
+  ours: { ...sampled, medianMs: 1.5, gflops: 12, gbps: 2, roofline: 0.12, arenaBytes: 1 << 20 },
+  peers: {
+    fast: { ...sampled, medianMs: 3, gflops: 6, gbps: 1, roofline: 0.06, deviation: 1e-6 },
+    wrong: { deviation: 0.5, disagrees: { ours: [1], theirs: [2] } },
+    absent: { failed: 'it has no such op' },
+  },
+  ratio: 2,
+  ratioAnyPrecision: 2,
+};
+
 export interface FakeEngine extends Engine {
   /** Settings `train` was called with, one for each call. */
   readonly trained: TrainSettings[];
+  /** What `measure` was called with. */
+  readonly measured: MeasureOptions[];
 }
 
 /** An engine that answers at once; `changes` replaces single functions. */
 export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
   const trained: TrainSettings[] = [];
+  const measured: MeasureOptions[] = [];
   return {
     trained,
+    measured,
     async train(settings: TrainSettings, hooks: TrainHooks) {
       trained.push(settings);
       const end = endEvent(settings.out ?? 'runs/none');
@@ -150,8 +180,9 @@ export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
       return { train: options.count - 2, validation: 1, test: 1 };
     },
     async *measure(options) {
-      const where = { device: 'cpu', isa: 'avx2', threads: 2 };
-      yield { bench: options.target, name: 'one', ...where, medianMs: 1.5, bestMs: 1, samples: 5, gflops: 12 };
+      measured.push(options);
+      yield fakeSetting;
+      yield fakeRow;
     },
     ...changes,
   };

@@ -1,6 +1,5 @@
 // Numbers as people read them, and the progress that shows them.
 import { describe, expect, it } from 'vitest';
-import { median, timeRepeated } from '../../src/cli/bench';
 import { bar, formatBytes, formatCount, formatDuration, formatPercent, strip, table } from '../../src/cli/format';
 import { Progress } from '../../src/cli/progress';
 import { events, fakeIo } from './fakes';
@@ -88,25 +87,5 @@ describe('progress', () => {
     for (clock = 0; clock <= 25_000; clock += 1000) progress.event(events[1]!);
     expect(io.stderr.split('\n')).toHaveLength(3);
     for (const control of ['\r', '\u001b']) expect(io.stderr).not.toContain(control);
-  });
-});
-
-describe('benchmark clock', () => {
-  it('takes the middle', () => {
-    expect(median([3, 1, 2])).toBe(2);
-    expect(median([4, 1, 2, 3])).toBe(2.5);
-  });
-
-  it('puts short work into long samples and divides', async () => {
-    let clock = 0;
-    const counts: number[] = [];
-    const work = async (count: number): Promise<void> => {
-      counts.push(count);
-      clock += 0.5 * count;
-    };
-    const { medianMs, bestMs, samples } = await timeRepeated(work, 0.2, () => clock);
-    expect([medianMs, bestMs]).toEqual([0.5, 0.5]);
-    expect(counts.slice(0, 3)).toEqual([1, 1, 40]);
-    expect(samples).toBe(10);
   });
 });

@@ -1,0 +1,85 @@
+// Our side of a benchmark row: compiled, run for the check, timed. Called by bench.ts and, for the peak of memory, by
+// bench/. The rule easy to break: the plan that is timed returns only small outputs; the plan that is checked is another.
+import { type CompileOptions, compile, type Plan } from '../../compile';
+import { Graph, type TensorData } from '../../graph/graph';
+import * as ops from '../../graph/ops';
+import { CHECK_STEPS, type Workload } from './rows';
+import { type Ceilings, type Contender, median } from './statistics';
+
+export type Placement = Pick<CompileOptions, 'device' | 'threads'>;
+
+/** Values of a workload's tensors over some steps: [step][tensor]. */
+export interface Trace {
+  readonly given: readonly (readonly TensorData[])[];
+  readonly results: readonly (readonly TensorData[])[];
+}
+
+function run(plan: Plan, workload: Workload, count: number): Promise<unknown> {
+  const { feeds } = workload;
+  if (!feeds) return plan.run(count);
+  return (async () => {
+    for (let done = 0; done < count; done += 1) await plan.step(feeds);
+  })();
+}
+
+/** What we compute: five steps of a training, one of anything else. */
+export async function traceOurs(workload: Workload, placement: Placement): Promise<Trace> {
+  const { graph, results, given, feeds } = workload;
+  const named = [...results, ...given.filter((tensor) => graph.info(tensor).kind !== 'input')];
+  const outputs = Object.fromEntries(named.map((tensor) => [String(tensor.id), tensor]));
+  using plan = compile(graph, { outputs, ...placement });
+  const trace = { given: [] as TensorData[][], results: [] as TensorData[][] };
+  for (let step = 0; step < (workload.training ? CHECK_STEPS : 1); step += 1) {
+    const found = await plan.step(feeds ?? {});
+    const values = (tensor: { id: number; name: string }): TensorData => found[tensor.id] ?? feeds![tensor.name]!;
+    trace.given.push(given.map(values));
+    trace.results.push(results.map(values));
+  }
+  return trace;
+}
+
+export interface Ours extends Contender {
+  readonly plan: Plan;
+  dispose(): void;
+}
+
+export function contend(workload: Workload, placement: Placement): Ours {
+  const plan = compile(workload.graph, { outputs: workload.outputs, ...placement });
+  return {
+    name: 'gramian',
+    plan,
+    async sample(count) {
+      const started = performance.now();
+      await run(plan, workload, count);
+      return performance.now() - started;
+    },
+    dispose: () => plan.dispose(),
+  };
+}
+
+const PRODUCT = 2048;
+const COPIED = 2 ** 26;
+const TURNS = 7;
+
+async function timeOf(graph: Graph, first: ReturnType<typeof ops.slice>, placement: Placement): Promise<number> {
+  using plan = compile(graph, { outputs: { first }, ...placement });
+  const times: number[] = [];
+  for (let turn = 0; turn <= TURNS; turn += 1) {
+    const started = performance.now();
+    await plan.run(1);
+    times.push(performance.now() - started);
+  }
+  return median(times.slice(1));
+}
+
+/** A large product and a large copy by our own kernels. */
+export async function measureCeilings(placement: Placement): Promise<Ceilings> {
+  const product = new Graph({ training: false });
+  const square = (name: string) => product.state(name, [PRODUCT, PRODUCT], 'f32', 0.5);
+  const y = ops.matmul(square('a'), square('b'));
+  const productMs = await timeOf(product, ops.slice(y, [0, 0], [1, 1]), placement);
+  const copy = new Graph({ training: false });
+  const copied = ops.affine(copy.state('x', [COPIED / 4096, 4096], 'f32', 0.5), { scale: 2 });
+  const copyMs = await timeOf(copy, ops.slice(copied, [0, 0], [1, 1]), placement);
+  return { gflops: (2 * PRODUCT ** 3) / productMs / 1e6, gbps: (8 * COPIED) / copyMs / 1e6 };
+}
