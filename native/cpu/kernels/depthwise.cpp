@@ -57,7 +57,7 @@ void correlate_image_rows(const KernelCall* call, const DepthwiseParams& params,
   const int64_t n = band / params.bands, begin = band % params.bands * params.band_rows;
   empty_ring(w, ring);
   for (int64_t oh = begin; oh < min64(w.out_h, begin + params.band_rows); ++oh) {
-    OutputRow row = {&w, ring.found, ring.taps, 0, filter, out_row, w.lanes, rows_ahead(w, call->in[0], n, oh)};
+    OutputRow row = {&w, ring.found, ring.taps, 0, filter, out_row, w.lanes, rows_ahead(w, call->in[0], n, oh), true};
     row.count = find_rows(w, prologue, call->in[0], n, oh, ring);
     float* dst = static_cast<float*>(y.data) + (n * w.out_h + oh) * w.out_w * y.pitch;
     if (direct) row.out = dst, row.out_step = w.flat ? w.lanes : y.pitch;

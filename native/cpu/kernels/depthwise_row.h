@@ -22,6 +22,7 @@ struct OutputRow {
   float* out;
   int64_t out_step;
   Ahead ahead;
+  bool fetch_out;  // the outputs are not in a cache yet
 };
 
 // Adds three taps at distance 16 of one staged row to T outputs that lie S taps apart; every column is loaded once for
@@ -96,7 +97,8 @@ void forward_row(const OutputRow& row) {
       const int64_t end = min64(p + kTile, pixels_of_block(w, c0));
       if (c0 % 16 == 0) {
         fetch_ahead(row.ahead, p * w.stride_w, end * w.stride_w, c0);
-        for (int64_t t = p + kTile; t < end + kTile; ++t) __builtin_prefetch(row.out + t * row.out_step + c0, 1, 3);
+        for (int64_t t = p + kTile; row.fetch_out && t < end + kTile; ++t)
+          __builtin_prefetch(row.out + t * row.out_step + c0, 1, 3);
       }
       if (end - p == kTile) {
         forward_tile<S, kTile>(row, p, c0);

@@ -349,14 +349,15 @@ void gemm_piece(Precision precision, const A& a, const B& b, const C& c, Range r
           a.prefetch(i, rows.begin, rows.count);
           b.prefetch(i, columns.begin, columns.count);
         }
-        multiply_panel<false>(precision, staged + i0, pitch, count, packed, columns.count, columns.count, k, c_rows, columns.begin,
-                              done > 0);
+        multiply_panel<false>(precision, staged + i0, pitch, count, packed, columns.count, columns.count, k, c_rows,
+                              columns.begin, done > 0);
       } else {
         for (int i = 0; i < count; ++i) a.copy(panel + i * kRowPitch, rows.begin + i0 + i, k0, k);
         for (int i = 0; i < kMR; ++i) a.prefetch(rows.begin + i0 + kMR + i, k0, k);
         for (int i = 0; i < count; ++i) narrow_row(precision, panel + i * kRowPitch, k);
         if (count & 1) zero_floats(panel + count * kRowPitch, k);
-        multiply_panel<true>(precision, panel, 0, count, packed, columns.count, columns.count, k, c_rows, columns.begin, done > 0);
+        multiply_panel<true>(precision, panel, 0, count, packed, columns.count, columns.count, k, c_rows, columns.begin,
+                             done > 0);
       }
     }
   }

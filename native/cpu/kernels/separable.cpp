@@ -31,7 +31,7 @@ struct Params {
 
 int64_t row_floats(const Params& p) { return p.pool_at < 0 ? 0 : p.pool.cols * round_up(p.window.channels, 16); }
 bool has_tile(const Params& p) { return p.u_at < 0 || p.stream; }
-int64_t tile_floats(const Params& p) { return has_tile(p) ? p.tile_rows * p.window.out_w * p.u_pitch + W : 0; }
+int64_t tile_floats(const Params& p) { return has_tile(p) ? (p.tile_rows * p.window.out_w + 1) * p.u_pitch + W : 0; }
 // Float64 values of one piece: rows seen, then mean and squares; and those of a tile.
 int64_t piece_doubles(const Params& p) { return p.moments_at < 0 ? 0 : 2 * p.outputs; }
 
@@ -67,7 +67,7 @@ void prepare(KernelCall* call) {
   if (p->pool_at < 0) p->tile_rows = min64(p->tile_rows, max64(ceil_div(28, w.out_w), ceil_div(w.batch * w.out_h, 8)));
   p->pieces = min64(min64(kMaxSlots, p->granules), ceil_div(w.batch * w.out_h, p->tile_rows));
   p->tile_rows = min64(p->tile_rows, ceil_div(p->granules, p->pieces) * p->granule_rows);
-  p->u_pitch = round_up(w.channels, 16);
+  p->u_pitch = own_tile_pitch(p->product);
   p->table_floats = (w.kh * w.kw + 3) * w.lanes;
   p->statistics_floats = round_up(2 * p->pieces * piece_doubles(*p), 16);
   p->slot_floats = round_up(ring_floats(w), 16) + round_up(tile_floats(*p), 16) + row_floats(*p) +
@@ -97,8 +97,9 @@ void correlate(const Piece& piece, int64_t begin, int64_t end, const Pixels& u) 
   for (int64_t i = begin; i < end; ++i) {
     const int64_t n = i / w.out_h, oh = i % w.out_h;
     if (oh == 0) empty_ring(w, piece.ring);
-    OutputRow row = {&w,      piece.ring.found,       piece.ring.taps, 0, piece.filter, u.pixel((i - begin) * w.out_w),
-                     u.pitch, rows_ahead(w, x, n, oh)};
+    OutputRow row = {
+        &w,      piece.ring.found,        piece.ring.taps,    0, piece.filter, u.pixel((i - begin) * w.out_w),
+        u.pitch, rows_ahead(w, x, n, oh), !has_tile(*piece.p)};
     row.count = find_rows(w, *piece.prologue, x, n, oh, piece.ring);
     function(row);
   }
@@ -147,8 +148,12 @@ void run_piece(const Piece& piece, int64_t index) {
     correlate(piece, begin, end, u);
     for (int64_t i = begin; p.pool_at >= 0 && i < end; ++i)
       add_to_cells(piece, i / w.out_h, i % w.out_h, {u.pixel((i - begin) * w.out_w), u.pitch});
-    multiply_tile(p.product, piece.packed, u, pixels, y, false);
     if (p.stream) stream_rows(u, pixels_of(call->out[p.u_at], begin * w.out_w), pixels, w.channels);
+    if (has_tile(p)) {
+      multiply_own_tile(p.product, piece.packed, u, pixels, y);
+    } else {
+      multiply_tile(p.product, piece.packed, u, pixels, y, false);
+    }
     if (p.moments_at < 0) continue;
     double* statistics = begin == first ? piece.statistics : piece.tile_statistics;
     row_moments(y.data, y.pitch, pixels, p.outputs, statistics, statistics + p.outputs);

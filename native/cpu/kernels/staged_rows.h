@@ -143,6 +143,30 @@ void copy_columns(const Window& w, float* dst, int64_t columns, int64_t step, co
   }
 }
 
+// copy_columns with step 1 and normalize in one pass, for a blocked row.
+void copy_normalized(const Window& w, const Prologue& p, float* dst, const float* src, int64_t pitch, int64_t count) {
+  constexpr int kPixels = 4;
+  with_activation(p.activation, p.alpha, [&](auto activation) {
+    for (int64_t i = 0; i < count; i += kPixels, src += kPixels * pitch, dst += kPixels * 16) {
+      const int64_t pixels = min64(kPixels, count - i);
+      for (int64_t c = 0; c < w.channels; c += W) {
+        const int lanes = (int)min64(W, w.channels - c);
+        const vf mean = load(p.mean + c), scale = load(p.scale + c), beta = load(p.beta + c);
+        float* out = dst + c / 16 * w.columns * 16 + c % 16;
+        const auto put = [&](int64_t t) {
+          store(out + t * 16, activation.value(fma(load_lanes(src + t * pitch + c, lanes) - mean, scale, beta)));
+        };
+        if (pixels == kPixels) {
+#pragma GCC unroll 4
+          for (int t = 0; t < kPixels; ++t) put(t);
+        } else {
+          for (int64_t t = 0; t < pixels; ++t) put(t);
+        }
+      }
+    }
+  });
+}
+
 // Zeros in columns [first, last) of a staged row; flat, up to the very end of the row when last is its end.
 void zero_columns(const Window& w, float* row, int64_t first, int64_t last) {
   if (w.flat) {
@@ -160,7 +184,10 @@ void stage_row(const Window& w, const Prologue& prologue, const View& image, int
   if (last <= first) return zero_columns(w, dst, 0, w.columns);
   const float* src = static_cast<const float*>(image.data) + (n * w.image_h + y / w.spread_h) * w.image_w * image.pitch;
   const int64_t unit = w.flat ? w.channels : 16;
-  if (w.spread_w == 1) {
+  const bool at_once = prologue.activation && !w.flat && w.multiplier == 1 && w.spread_w == 1;
+  if (at_once) {
+    copy_normalized(w, prologue, dst + (first + w.left) * unit, src + first * image.pitch, image.pitch, last - first);
+  } else if (w.spread_w == 1) {
     copy_columns(w, dst + (first + w.left) * unit, w.columns, 1, src + first * image.pitch, image.pitch, last - first);
   } else {
     zero_columns(w, dst, first + w.left, last + w.left);
@@ -168,7 +195,7 @@ void stage_row(const Window& w, const Prologue& prologue, const View& image, int
     copy_columns(w, dst + (pixel * w.spread_w + w.left) * unit, w.columns, w.spread_w, src + pixel * image.pitch,
                  image.pitch, end - pixel);
   }
-  if (prologue.activation) normalize(prologue, w, dst + (first + w.left) * unit, last - first);
+  if (prologue.activation && !at_once) normalize(prologue, w, dst + (first + w.left) * unit, last - first);
   zero_columns(w, dst, 0, first + w.left);
   zero_columns(w, dst, last + w.left, w.columns);
 }

@@ -48,6 +48,29 @@ void pack_filter(const TileProduct& p, const View& filter, bool transposed, floa
   }
 }
 
+// How a tile is laid out so that multiply_own_tile() reads it where it lies: rows as the tile kernel wants them, one
+// more than there are, when the sum is not cut.
+[[maybe_unused]] int64_t own_tile_pitch(const TileProduct& p) {
+  return p.block == p.terms ? kRowPitch : round_up(p.terms, 16);
+}
+
+// c = a B for `count` pixels of a tile with that pitch, which is narrowed in place: nobody may read it afterwards.
+void multiply_tile(const TileProduct& p, const float* filter, const Pixels& a, int64_t count, const Pixels& c,
+                   bool ahead);
+[[maybe_unused]] void multiply_own_tile(const TileProduct& p, const float* filter, const Pixels& a, int64_t count,
+                                        const Pixels& c) {
+  if (a.pitch != kRowPitch || p.block != p.terms) return multiply_tile(p, filter, a, count, c, false);
+  float* c_rows[kMR];
+  for (int64_t i0 = 0; i0 < count; i0 += kMR) {
+    const int rows = (int)min64(kMR, count - i0);
+    for (int i = 0; i < rows; ++i) {
+      c_rows[i] = c.pixel(i0 + i);
+      narrow_row(p.precision, a.pixel(i0 + i), p.terms);
+    }
+    multiply_panel<true>(p.precision, a.pixel(i0), 0, rows, filter, p.outputs, p.outputs, p.terms, c_rows, 0, false);
+  }
+}
+
 // c = a B for `count` pixels. With `ahead`, the rows of the next panel of a are fetched meanwhile.
 void multiply_tile(const TileProduct& p, const float* filter, const Pixels& a, int64_t count, const Pixels& c,
                    bool ahead) {
