@@ -79,6 +79,8 @@ export interface NativePlan {
   /** One typed array per input, in the order of the graph; `id` (1 or more, unique) is for abort(), 0 for none. */
   step(feeds: readonly TensorData[], id: number): Promise<TensorData[]>;
   run(steps: number, id: number): Promise<TensorData[]>;
+  /** step() on the calling thread. */
+  stepSync(feeds: readonly TensorData[]): TensorData[];
   /** Seconds of each launch, summed over the steps. */
   profile(feeds: readonly TensorData[], steps: number, id: number): Promise<Float64Array>;
   read(name: string): Promise<TensorData>;

@@ -250,7 +250,8 @@ bool make_result(napi_env env, const Request& request, napi_value* result) {
   const char* from = request.results.data();
   if (request.kind == Job::Kind::read)
     return make_array(env, request.tensor->dtype, from, request.tensor->bytes, result);
-  if (request.kind == Job::Kind::profile) return make_array(env, napi_float64_array, sizeof(double), from, request.results.size(), result);
+  if (request.kind == Job::Kind::profile)
+    return make_array(env, napi_float64_array, sizeof(double), from, request.results.size(), result);
   const auto& outputs = request.plan->plan().graph.outputs;
   if (napi_create_array_with_length(env, outputs.size(), result) != napi_ok) return false;
   for (uint32_t i = 0; i < outputs.size(); ++i) {

@@ -19,10 +19,12 @@ Engine::Engine(Deliver deliver, Finished finished, void* context)
     : deliver_(deliver), finished_(finished), context_(context) {
   pthread_mutex_init(&mutex_, nullptr);
   pthread_cond_init(&changed_, nullptr);
+  pthread_cond_init(&idle_, nullptr);
 }
 
 Engine::~Engine() {
   cancel();
+  pthread_cond_destroy(&idle_);
   pthread_cond_destroy(&changed_);
   pthread_mutex_destroy(&mutex_);
 }
@@ -39,6 +41,13 @@ void Engine::push(Job* job) {
   tail_ = job;
   pthread_cond_signal(&changed_);
   pthread_mutex_unlock(&mutex_);
+}
+
+void Engine::run_here(Job& job) {
+  pthread_mutex_lock(&mutex_);
+  while (head_ || running_) pthread_cond_wait(&idle_, &mutex_);
+  pthread_mutex_unlock(&mutex_);
+  execute(job);
 }
 
 bool Engine::close() {
@@ -66,10 +75,13 @@ void* Engine::main(void* self) {
 
 Job* Engine::pop() {
   pthread_mutex_lock(&mutex_);
+  running_ = false;
+  if (!head_) pthread_cond_signal(&idle_);
   while (!head_ && !closing_ && !cancelled_.load()) pthread_cond_wait(&changed_, &mutex_);
   Job* job = head_;
   if (job) head_ = job->next;
   if (!head_) tail_ = nullptr;
+  running_ = job != nullptr;
   pthread_mutex_unlock(&mutex_);
   return job;
 }
@@ -118,8 +130,7 @@ void Engine::run_steps(Job& job) {
     if (job.aborted.load()) {
       job.failed = true;
       job.code = Code::aborted;
-      job.message = cat("[", name_of(job.kind), "] aborted after ", job.completed, " of ",
-                        job.steps, " steps");
+      job.message = cat("[", name_of(job.kind), "] aborted after ", job.completed, " of ", job.steps, " steps");
       return;
     }
     if (job.completed == 0 && !job.staged.empty()) {

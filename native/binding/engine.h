@@ -47,6 +47,8 @@ class Engine {
 
   /** Queues a job; starts the thread at the first one. Throws ERR_DEVICE when the thread cannot be started. */
   void push(Job* job);
+  /** Does the job on the caller's thread, which pushes none meanwhile, after everything queued before it. */
+  void run_here(Job& job);
   /** Lets the thread end after the queued jobs. Returns false when there is no thread to call `finished`. */
   bool close();
   /** Stops between two launches, forgets the queued jobs and joins the thread. */
@@ -65,7 +67,8 @@ class Engine {
   pthread_t thread_;
   bool started_ = false, joined_ = false;
   pthread_mutex_t mutex_;
-  pthread_cond_t changed_;
+  pthread_cond_t changed_, idle_;
+  bool running_ = false;  // the thread has a job
   Job *head_ = nullptr, *tail_ = nullptr;
   bool closing_ = false;
   std::atomic<bool> cancelled_{false};

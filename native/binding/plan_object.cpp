@@ -15,8 +15,9 @@ constexpr int64_t kFeedAlign = 64;
 
 Napi::Function PlanObject::define(Napi::Env env, MakeBackend make_backend) {
   return DefineClass(env, "Plan",
-                     {InstanceMethod<&PlanObject::step>("step"), InstanceMethod<&PlanObject::run>("run"),
-                      InstanceMethod<&PlanObject::profile>("profile"), InstanceMethod<&PlanObject::read>("read"), InstanceMethod<&PlanObject::write>("write"),
+                     {InstanceMethod<&PlanObject::step>("step"), InstanceMethod<&PlanObject::step_sync>("stepSync"),
+                      InstanceMethod<&PlanObject::run>("run"), InstanceMethod<&PlanObject::profile>("profile"),
+                      InstanceMethod<&PlanObject::read>("read"), InstanceMethod<&PlanObject::write>("write"),
                       InstanceMethod<&PlanObject::abort>("abort"), InstanceMethod<&PlanObject::describe>("describe"),
                       InstanceMethod<&PlanObject::dispose>("dispose")},
                      reinterpret_cast<void*>(make_backend));
@@ -109,6 +110,17 @@ Napi::Value PlanObject::step(const Napi::CallbackInfo& info) {
     stage(*request, info[0], "step");
     request->id = static_cast<double>(read_integer(info[1], 0, INT64_MAX, "the request's id"));
     return session_->submit(info.Env(), std::move(request));
+  });
+}
+
+Napi::Value PlanObject::step_sync(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    check_alive("stepSync");
+    std::unique_ptr<Request> request = steps_request(1);
+    request->kind = Job::Kind::step;
+    stage(*request, info[0], "stepSync");
+    request->id = 0;
+    return session_->perform(info.Env(), std::move(request));
   });
 }
 

@@ -71,6 +71,18 @@ Napi::Promise Session::submit(Napi::Env env, std::unique_ptr<Request> request) {
   return Napi::Promise(env, promise);
 }
 
+Napi::Value Session::perform(Napi::Env env, std::unique_ptr<Request> request) {
+  engine_.run_here(*request);
+  const bool failed = request->failed;
+  const Error error(request->code, request->message);
+  napi_value value = nullptr;
+  const bool made = !failed && make_result(env, *request, &value);
+  recycle(std::move(request));
+  if (failed) throw error;
+  if (!made) throw Error(Code::device, "[engine] the environment refused an array");
+  return Napi::Value(env, value);
+}
+
 void Session::abort(double id) {
   for (Request* request = newest_; request; request = request->older)
     if (request->id == id) request->aborted.store(true);

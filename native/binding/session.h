@@ -40,6 +40,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void recycle(std::unique_ptr<Request> request);
   /** Queues it; the promise settles with a list of typed arrays, one typed array, or undefined. */
   Napi::Promise submit(Napi::Env env, std::unique_ptr<Request> request);
+  /** Does it on this thread; returns what the promise would resolve to. Throws what it would reject with. */
+  Napi::Value perform(Napi::Env env, std::unique_ptr<Request> request);
   void abort(double id);
 
  private:
