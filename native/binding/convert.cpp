@@ -235,7 +235,7 @@ bool make_array(napi_env env, napi_typedarray_type type, int64_t item, const cha
   void* memory;
   napi_value buffer;
   if (napi_create_arraybuffer(env, bytes, &memory, &buffer) != napi_ok) return false;
-  memcpy(memory, from, bytes);
+  if (bytes > 0) memcpy(memory, from, bytes);
   return napi_create_typedarray(env, type, bytes / item, buffer, 0, array) == napi_ok;
 }
 
