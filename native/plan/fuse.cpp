@@ -20,16 +20,6 @@ bool depthwise(const Plan& plan, const Node& node) {
   return node.inputs.size() == 2 && channels > 1 && node.number("groups") == static_cast<double>(channels);
 }
 
-/** Whether a step appended after `from` and before `to` writes one of the node's inputs in place. */
-bool written_between(const Plan& plan, const Node& node, int32_t from, int32_t to) {
-  for (const Step& step : plan.steps) {
-    if (step.append <= from || step.append >= to) continue;
-    for (int32_t id : step.node.outputs)
-      if (std::find(node.inputs.begin(), node.inputs.end(), id) != node.inputs.end()) return true;
-  }
-  return false;
-}
-
 bool can_fold(const Plan& plan, const Step& norm, const std::vector<size_t>& readers) {
   const int32_t y = norm.node.outputs[0];
   const auto& outputs = plan.graph.outputs;
@@ -40,7 +30,7 @@ bool can_fold(const Plan& plan, const Step& norm, const std::vector<size_t>& rea
     if (!depthwise(plan, reader.node) || reader.node.inputs[0] != y || reader.node.inputs[1] == y) return false;
     last = std::max(last, reader.append);
   }
-  return !written_between(plan, norm.node, norm.append, last);
+  return !written_between(plan, norm.node.inputs, norm.append, last);
 }
 
 Attribute renamed(const Node& node, const char* key, const char* name) {

@@ -121,12 +121,8 @@ size_t product_step(const Plan& plan, const Uses& uses, int32_t du) {
   size_t product;
   if (!made_by(plan, uses, du, "conv2dGradInput", &product) || uses.readers[du].size() != 2) return kNone;
   const Node& node = plan.steps[product].node;
-  const Shape& w = plan.graph.tensors[node.inputs[1]].shape;
-  const Shape &from = plan.graph.tensors[node.inputs[0]].shape, &to = plan.graph.tensors[du].shape;
-  const bool pointwise = w[0] == 1 && w[1] == 1 && node.number("groups") == 1 && from[1] == to[1] && from[2] == to[2] &&
-                         node.number("strideH") == 1 && node.number("strideW") == 1 && node.number("padTop") == 0 &&
-                         node.number("padLeft") == 0;
-  return pointwise && w[2] * w[3] <= kMostPointwiseWeights ? product : kNone;
+  const auto shape = [&](int32_t id) -> const Shape& { return plan.graph.tensors[id].shape; };
+  return is_pointwise(node, shape(du), shape(node.inputs[1]), shape(node.inputs[0])) ? product : kNone;
 }
 
 /** Whether a step before `last` reads the tensor: the joined launch, which stands there, would make it too late. */
@@ -195,7 +191,7 @@ Node joined(const Plan& plan, const Match& match) {
 }
 
 /** Whether a step between the parts writes in place what the joined launch reads. */
-bool written_between(const Plan& plan, const Match& match, const std::vector<int32_t>& reads) {
+bool overtaken(const Plan& plan, const Match& match, const std::vector<int32_t>& reads) {
   const int32_t input = plan.steps[match.input].append, filter = plan.steps[match.filter].append;
   const int32_t norm = plan.steps[match.norm].append;
   const size_t source = match.pool != kNone ? match.pool : match.product != kNone ? match.product : match.input;
@@ -203,12 +199,7 @@ bool written_between(const Plan& plan, const Match& match, const std::vector<int
   const int32_t onward = match.onward == kNone ? norm : plan.steps[match.onward].append;
   const int32_t first = std::min({plan.steps[source].append, input, filter, norm});
   const int32_t last = std::max({input, filter, norm, onward});
-  for (const Step& step : plan.steps) {
-    if (step.append <= first || step.append >= last) continue;
-    for (int32_t id : step.node.outputs)
-      if (std::find(reads.begin(), reads.end(), id) != reads.end()) return true;
-  }
-  return false;
+  return written_between(plan, reads, first, last);
 }
 
 }  // namespace
@@ -220,7 +211,7 @@ void fuse_backward(Plan& plan) {
     Match match;
     if (!find_match(plan, uses, i, &match)) continue;
     Node node = joined(plan, match);
-    if (written_between(plan, match, node.inputs)) continue;
+    if (overtaken(plan, match, node.inputs)) continue;
     Step& step = plan.steps[i];
     step.append = std::max({step.append, plan.steps[match.filter].append, plan.steps[match.input].append});
     step.node = std::move(node);

@@ -29,16 +29,6 @@ struct Uses {
   }
 };
 
-/** Whether a step appended between the two writes in place what `from` reads. */
-bool written_between(const Plan& plan, const Step& from, const Step& to) {
-  return std::any_of(plan.steps.begin(), plan.steps.end(), [&](const Step& step) {
-    return step.append > from.append && step.append < to.append &&
-           std::any_of(step.node.outputs.begin(), step.node.outputs.end(), [&](int32_t id) {
-             return std::find(from.node.inputs.begin(), from.node.inputs.end(), id) != from.node.inputs.end();
-           });
-  });
-}
-
 /** The gradient that operand number `side` of the add is, when nobody else reads it. */
 size_t gradient_step(const Plan& plan, const Uses& uses, const Step& add, size_t side) {
   const int32_t dx = add.node.inputs[side], other = add.node.inputs[1 - side];
@@ -47,7 +37,7 @@ size_t gradient_step(const Plan& plan, const Uses& uses, const Step& add, size_t
   const Step& step = plan.steps[maker];
   const bool plain = step.node.op == "batchNormGradInput" && step.node.inputs.size() == 8;
   const bool same = plan.graph.tensors[dx].shape == plan.graph.tensors[other].shape;
-  return plain && same && !written_between(plan, step, add) ? maker : kNone;
+  return plain && same && !written_between(plan, step.node.inputs, step.append, add.append) ? maker : kNone;
 }
 
 }  // namespace

@@ -42,11 +42,8 @@ bool depthwise(const Plan& plan, const Node& node) {
 
 bool pointwise(const Plan& plan, const Node& node, int32_t u) {
   if (node.op != "conv2d" || node.inputs.size() != 2 || node.inputs[0] != u || node.inputs[1] == u) return false;
-  const Shape& w = plan.graph.tensors[node.inputs[1]].shape;
-  const Shape &from = plan.graph.tensors[u].shape, &to = plan.graph.tensors[node.outputs[0]].shape;
-  return w[0] == 1 && w[1] == 1 && node.number("groups") == 1 && from[1] == to[1] && from[2] == to[2] &&
-         node.number("strideH") == 1 && node.number("strideW") == 1 && node.number("padTop") == 0 &&
-         node.number("padLeft") == 0 && w[2] * w[3] <= kMostPointwiseWeights;
+  const auto shape = [&](int32_t id) -> const Shape& { return plan.graph.tensors[id].shape; };
+  return is_pointwise(node, shape(u), shape(node.inputs[1]), shape(node.outputs[0]));
 }
 
 /** A pooling whose windows tile the map and leave no cell out. */
@@ -62,14 +59,6 @@ bool tiles_map(const Plan& plan, const Node& node, int32_t map) {
            node.number(pad) < node.number(kernel);
   };
   return tiles(1, "strideH", "kernelH", "padTop") && tiles(2, "strideW", "kernelW", "padLeft");
-}
-
-/** Whether a step that ran after `from` and before `to`, as appended, makes or writes the tensor. */
-bool written_between(const Plan& plan, int32_t id, int32_t from, int32_t to) {
-  return std::any_of(plan.steps.begin(), plan.steps.end(), [&](const Step& step) {
-    const auto& outputs = step.node.outputs;
-    return step.append > from && step.append < to && std::find(outputs.begin(), outputs.end(), id) != outputs.end();
-  });
 }
 
 bool find_match(const Plan& plan, const Readers& readers, size_t first, Match* match) {
@@ -90,7 +79,7 @@ bool find_match(const Plan& plan, const Readers& readers, size_t first, Match* m
   }
   if (match->pointwise == kNone) return false;
   const Node& product = plan.steps[match->pointwise].node;
-  if (written_between(plan, product.inputs[1], step.append, plan.steps[match->pointwise].append)) return false;
+  if (written_between(plan, {product.inputs[1]}, step.append, plan.steps[match->pointwise].append)) return false;
   for (size_t i : readers[product.outputs[0]])
     if (i != kNone && plan.steps[i].node.op == "moments") match->moments = i;
   return true;

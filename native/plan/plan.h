@@ -84,6 +84,10 @@ std::vector<char> written_persistents(const Plan& plan);
 /** By tensor id: index of the last step that reads or makes it; steps.size() for outputs of the plan; -1 if none. */
 std::vector<int32_t> last_uses(const Plan& plan);
 Operand operand_of(const Plan& plan, int32_t tensor);
+/** Whether a step appended after `from` and before `to` makes or writes one of these tensors. */
+bool written_between(const Plan& plan, const std::vector<int32_t>& tensors, int32_t from, int32_t to);
+/** Whether a conv2d, or a gradient of one, multiplies every pixel of x by a filter that a joined launch may hold. */
+bool is_pointwise(const Node& node, const Shape& x, const Shape& filter, const Shape& y);
 /** A fresh temp storage for a tensor, dense. */
 void place_alone(Plan& plan, int32_t tensor);
 

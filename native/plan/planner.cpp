@@ -31,6 +31,20 @@ Operand operand_of(const Plan& plan, int32_t id) {
   return {tensor.dtype, tensor.shape, pitch, nullptr};
 }
 
+bool written_between(const Plan& plan, const std::vector<int32_t>& tensors, int32_t from, int32_t to) {
+  return std::any_of(plan.steps.begin(), plan.steps.end(), [&](const Step& step) {
+    const auto& outputs = step.node.outputs;
+    return step.append > from && step.append < to &&
+           std::find_first_of(outputs.begin(), outputs.end(), tensors.begin(), tensors.end()) != outputs.end();
+  });
+}
+
+bool is_pointwise(const Node& node, const Shape& x, const Shape& filter, const Shape& y) {
+  return filter[0] == 1 && filter[1] == 1 && node.number("groups") == 1 && x[1] == y[1] && x[2] == y[2] &&
+         node.number("strideH") == 1 && node.number("strideW") == 1 && node.number("padTop") == 0 &&
+         node.number("padLeft") == 0 && filter[2] * filter[3] <= kMostPointwiseWeights;
+}
+
 void choose_kernels(Plan& plan, Backend& backend) {
   for (Step& step : plan.steps) {
     const Node& node = step.node;
