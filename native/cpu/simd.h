@@ -84,10 +84,13 @@ constexpr int64_t kStreamBytes = 8 << 20;  // a smaller tensor is better kept
   _mm_sfence();
 #endif
 }
-// Whether rows of this tensor may be streamed: whole lines, and more of them than a cache holds.
-[[maybe_unused]] inline bool streamable(const View& v) {
-  return kStreams && v.pitch == v.cols && v.cols % W == 0 && v.rows * v.cols * 4 >= kStreamBytes;
+// Whether rows of this tensor may be streamed: whole lines, and more of them than a cache holds. Of a part of the
+// channels of a tensor they are whole lines only where they begin on one.
+[[maybe_unused]] inline bool streamable_rows(const View& v) {
+  return kStreams && v.pitch % W == 0 && v.cols % W == 0 && v.rows * v.cols * 4 >= kStreamBytes;
 }
+[[maybe_unused]] inline bool streamable(const View& v) { return v.pitch == v.cols && streamable_rows(v); }
+[[maybe_unused]] inline bool whole_lines(const float* p) { return reinterpret_cast<uintptr_t>(p) % (4 * W) == 0; }
 
 // a*b + c, one rounding where the ISA has FMA, two where it has not (never left to the compiler's choice).
 [[maybe_unused]] inline vf fma(vf a, vf b, vf c) {
@@ -109,8 +112,14 @@ constexpr int64_t kStreamBytes = 8 << 20;  // a smaller tensor is better kept
 
 [[maybe_unused]] inline vf select(vi mask, vf yes, vf no) { return mask ? yes : no; }
 // IEEE like std::max(a, b) written a < b ? b : a: a NaN in `a` stays.
+// (x86's max and min answer with their second operand then; the compiler does not find that by itself.)
+#if defined(__AVX512F__)
+[[maybe_unused]] inline vf vmax(vf a, vf b) { return (vf)_mm512_maskz_max_ps((__mmask16)-1, (__m512)b, (__m512)a); }
+[[maybe_unused]] inline vf vmin(vf a, vf b) { return (vf)_mm512_maskz_min_ps((__mmask16)-1, (__m512)b, (__m512)a); }
+#else
 [[maybe_unused]] inline vf vmax(vf a, vf b) { return a < b ? b : a; }
 [[maybe_unused]] inline vf vmin(vf a, vf b) { return b < a ? b : a; }
+#endif
 [[maybe_unused]] inline vf vabs(vf a) { return (vf)((vi)a & 0x7fffffff); }
 [[maybe_unused]] inline vf vsqrt(vf a) {
 #if defined(__AVX512F__)

@@ -2,7 +2,7 @@
 // names in the list are for plan.describe(); no graph has them). Rows come staged from staged_rows.h.
 // The gradient by the input is the same correlation on dy, its pixels spread by the stride, with the filter turned.
 // The rule easy to break: chunks and the order of every sum are functions of the shape, never of W or of the threads.
-#include "cpu/kernels/depthwise_row.h"
+#include "cpu/kernels/depthwise_slide.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
@@ -55,8 +55,13 @@ void correlate_image_rows(const KernelCall* call, const DepthwiseParams& params,
   const RowFunction function = row_function(w);
   const bool direct = params.fold == 1 && (!w.flat || y.pitch == w.channels);
   const int64_t n = band / params.bands, begin = band % params.bands * params.band_rows;
+  const int64_t end = min64(w.out_h, begin + params.band_rows);
+  if (slides(w) && direct) {
+    float* const out = floats_out(y) + (n * w.out_h + begin) * w.out_w * y.pitch;
+    return slide_image_rows({&w, &prologue, &call->in[0], n, begin, filter, out, y.pitch}, end - begin);
+  }
   empty_ring(w, ring);
-  for (int64_t oh = begin; oh < min64(w.out_h, begin + params.band_rows); ++oh) {
+  for (int64_t oh = begin; oh < end; ++oh) {
     OutputRow row = {&w, ring.found, ring.taps, 0, filter, out_row, w.lanes, rows_ahead(w, call->in[0], n, oh), true};
     row.count = find_rows(w, prologue, call->in[0], n, oh, ring);
     float* dst = static_cast<float*>(y.data) + (n * w.out_h + oh) * w.out_w * y.pitch;

@@ -177,7 +177,11 @@ inline void correlate(const Block& b, int64_t ix, int v) {
   vf sum[T];
 #pragma GCC unroll 8
   for (int t = 0; t < T; ++t) sum[t] = vf{};
-  for (int r = 0; r < b.count; ++r) add_three_taps<1, T>(b.row[r] + ix * 16 + v, b.filter[r] + v, sum);
+  const float *row[3], *filter[3];
+  for (int r = 0; r < b.count; ++r) row[r] = b.row[r] + ix * 16 + v, filter[r] = b.filter[r] + v;
+  if (b.count == 1) add_columns<1, 1, T>(row, filter, sum);
+  if (b.count == 2) add_columns<1, 2, T>(row, filter, sum);
+  if (b.count == 3) add_columns<1, 3, T>(row, filter, sum);
 #pragma GCC unroll 8
   for (int t = 0; t < T; ++t) store(b.da + (ix + t) * 16 + v, sum[t]);
 }

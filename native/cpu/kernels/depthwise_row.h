@@ -1,6 +1,7 @@
 // One output row of a depthwise convolution, from staged rows. Included by depthwise.cpp,
 // depthwise_backward.cpp and separable.cpp.
-// The rule easy to break: an output is one FMA chain over the filter's taps in order, whatever the tile or the layout.
+// The rule easy to break: an output is one FMA chain over the filter's taps, columns outside and rows inside, whatever
+// the tile or the layout.
 #pragma once
 #include "cpu/kernels/staged_rows.h"
 
@@ -25,32 +26,50 @@ struct OutputRow {
   bool fetch_out;  // the outputs are not in a cache yet
 };
 
-// Adds three taps at distance 16 of one staged row to T outputs that lie S taps apart; every column is loaded once for
-// all the taps that see it.
-template <int S, int T>
-inline void add_three_taps(const float* x, const float* filter, vf* sum) {
-  const vf weight[3] = {load(filter), load(filter + 16), load(filter + 32)};
-#pragma GCC unroll 32
-  for (int i = 0; i < (T - 1) * S + 3; ++i) {
-    const vf column = load(x + i * 16);
+// Three taps at distance 16 of R staged rows (x, and the filter's row for each) for T outputs that lie S taps apart;
+// every column is loaded once for all the taps that see it.
+template <int S, int R, int T>
+inline void add_columns(const float* const* x, const float* const* filter, vf* sum) {
+  vf weight[R][3];
 #pragma GCC unroll 3
-    for (int q = 0; q < 3; ++q)
-      if (i >= q && (i - q) % S == 0 && (i - q) / S < T) sum[(i - q) / S] = fma(weight[q], column, sum[(i - q) / S]);
-  }
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 3
+    for (int q = 0; q < 3; ++q) weight[r][q] = load(filter[r] + q * 16);
+#pragma GCC unroll 32
+  for (int i = 0; i < (T - 1) * S + 3; ++i)
+#pragma GCC unroll 3
+    for (int r = 0; r < R; ++r) {
+      const vf column = load(x[r] + i * 16);
+#pragma GCC unroll 3
+      for (int q = 0; q < 3; ++q)
+        if (i >= q && (i - q) % S == 0 && (i - q) / S < T)
+          sum[(i - q) / S] = fma(weight[r][q], column, sum[(i - q) / S]);
+    }
 }
 
-// Adds one staged row's taps to T outputs. S > 0: three taps at distance 16, outputs S taps apart. S = 0: any taps at
-// any distance.
-template <int S, int T>
-inline void add_taps(const Window& w, const float* x, const float* filter, vf* sum) {
-  if constexpr (S > 0) {
-    add_three_taps<S, T>(x, filter, sum);
-  } else {
-    for (int64_t q = 0; q < w.kw; ++q, x += w.tap_step) {
-      const vf weight = load(filter + q * 16);
+// Any taps at any distance of `count` staged rows.
+template <int T>
+inline void add_any(const OutputRow& row, int64_t offset, const float* filter, vf* sum) {
+  const Window& w = *row.window;
+  for (int64_t q = 0; q < w.kw; ++q, offset += w.tap_step)
+    for (int64_t r = 0; r < row.count; ++r) {
+      const vf weight = load(filter + (row.taps[r] * w.kw + q) * 16);
 #pragma GCC unroll 8
-      for (int t = 0; t < T; ++t) sum[t] = fma(weight, load(x + t * w.pixel_step), sum[t]);
+      for (int t = 0; t < T; ++t) sum[t] = fma(weight, load(row.rows[r] + offset + t * w.pixel_step), sum[t]);
     }
+}
+
+// S > 0: three columns of taps at distance 16, outputs S taps apart. S = 0: any.
+template <int S, int T>
+inline void add_taps(const OutputRow& row, int64_t offset, const float* table, vf* sum) {
+  if constexpr (S > 0) {
+    const float *x[3], *filter[3];
+    for (int r = 0; r < row.count; ++r) x[r] = row.rows[r] + offset, filter[r] = table + row.taps[r] * 48;
+    if (row.count == 1) add_columns<S, 1, T>(x, filter, sum);
+    if (row.count == 2) add_columns<S, 2, T>(x, filter, sum);
+    if (row.count == 3) add_columns<S, 3, T>(x, filter, sum);
+  } else {
+    add_any<T>(row, offset, table, sum);
   }
 }
 
@@ -58,13 +77,10 @@ inline void add_taps(const Window& w, const float* x, const float* filter, vf* s
 template <int S, int T>
 void forward_tile(const OutputRow& row, int64_t p, int64_t c0) {
   const Window& w = *row.window;
-  const int64_t offset = lane_offset(w, w.columns, c0) + p * w.pixel_step;
-  const float* filter = row.filter + table_offset(w, c0);
   vf sum[T];
 #pragma GCC unroll 8
   for (int t = 0; t < T; ++t) sum[t] = vf{};
-  for (int64_t r = 0; r < row.count; ++r)
-    add_taps<S, T>(w, row.rows[r] + offset, filter + row.taps[r] * w.kw * 16, sum);
+  add_taps<S, T>(row, lane_offset(w, w.columns, c0) + p * w.pixel_step, row.filter + table_offset(w, c0), sum);
   float* out = row.out + p * row.out_step + c0;
   const int last = lanes_left(w, p + T - 1, c0);
   if (last == W) {
@@ -111,7 +127,7 @@ void forward_row(const OutputRow& row) {
 
 using RowFunction = void (*)(const OutputRow&);
 [[maybe_unused]] inline RowFunction row_function(const Window& w) {
-  const bool neighbours = w.kw == 3 && w.tap_step == 16;
+  const bool neighbours = w.kw == 3 && w.kh <= 3 && w.tap_step == 16;
   if (neighbours && w.pixel_step == 16) return forward_row<1>;
   if (neighbours && w.pixel_step == 32) return forward_row<2>;
   return forward_row<0>;

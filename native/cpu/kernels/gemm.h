@@ -37,6 +37,10 @@ struct Tile {
   int rows;         // rows to store; the kernel computes R of them, R even
   int lanes;        // lanes of the last vector to store, 1..W
   bool accumulate;  // add to C instead of replacing it
+  // Lines to fetch into the second cache, one for each term: of up to 16 pixels `fetch_pitch` apart, line by line. Only
+  // a hint; one at a time, because a burst of fetches holds the arithmetic up.
+  const float* fetch;
+  int64_t fetch_pitch;
 };
 
 template <int R, int V, bool kByRows, bool kPairs>
@@ -49,7 +53,12 @@ GRAMIAN_PAIRS_TARGET void tile_kernel(const Tile& tile) {
   const float* a = tile.a;
   const float* b = tile.b;
   const int64_t a_step = kByRows ? 1 : tile.a_pitch;
+  const float* fetch = tile.fetch;
+  int64_t fetched = 0;
   for (int64_t k = tile.k; k > 0; --k) {
+    __builtin_prefetch(fetch, 0, 2);
+    fetch += tile.fetch_pitch;
+    if (++fetched == 16) fetch += 16 - 16 * tile.fetch_pitch, fetched = 0;
     vf right[V];
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) right[v] = load(b + v * W);
@@ -107,6 +116,13 @@ TileKernel kernel_for(int rows, Precision precision) {
   return kernel_for_rows<V, kByRows, false>(rows);
 }
 
+// Pixels that the next tile will read, fetched 16 with each tile kernel of this one, so that the arithmetic hides the
+// wait.
+struct Fetch {
+  const float* next;
+  int64_t pitch, pixels;
+};
+
 // Packed B is a sequence of panels of kNR columns (W in the last one, when that is enough), each [k][width].
 [[maybe_unused]] inline int64_t panel_width(int64_t columns_left) { return columns_left > W ? kNR : W; }
 
@@ -115,11 +131,17 @@ TileKernel kernel_for(int rows, Precision precision) {
 template <bool kByRows>
 [[maybe_unused]] void multiply_panel(Precision precision, const float* a, int64_t a_pitch, int rows, const float* b,
                                      int64_t packed_n, int64_t n, int64_t k, float* const* c, int64_t column,
-                                     bool accumulate) {
+                                     bool accumulate, Fetch* fetch = nullptr) {
   const int64_t steps = precision == Precision::bf16Pairs ? (k + 1) / 2 : k;
-  Tile tile{a, a_pitch, b, kNR, steps, c, column, rows, W, accumulate};
+  Tile tile{a, a_pitch, b, kNR, steps, c, column, rows, W, accumulate, a, 0};
   const TileKernel wide = kernel_for<2, kByRows>(rows, precision);
+  const auto fetch_more = [&] {
+    if (!fetch || fetch->pixels <= 0) return (void)(tile.fetch = a, tile.fetch_pitch = 0);
+    tile.fetch = fetch->next, tile.fetch_pitch = fetch->pitch;
+    fetch->next += 16 * fetch->pitch, fetch->pixels -= 16;
+  };
   for (; n > W; n -= kNR, packed_n -= kNR) {
+    fetch_more();
     tile.lanes = n >= kNR ? W : (int)(n - W);
     wide(tile);
     tile.b += k * kNR;

@@ -5,7 +5,7 @@
 // [1,1,C,O]. out: y [N,OH,OW,O], then as the attributes say: storeDepthwise u [N,OH,OW,C]; poolKernelH p [N,PH,PW,C];
 // moments mean [O], variance [O]. The rule easy to break: pieces and tiles are functions of the shape; u, p and y have
 // the bits of the ops they replace.
-#include "cpu/kernels/depthwise_row.h"
+#include "cpu/kernels/depthwise_slide.h"
 #include "cpu/kernels/moments.h"
 #include "cpu/kernels/tile_product.h"
 
@@ -27,6 +27,7 @@ struct Params {
   int64_t pieces, tile_rows, u_pitch;  // u_pitch of the tile
   // Workspace, in floats.
   int64_t table_floats, statistics_floats, slot_floats;
+  int64_t y_floats;  // of a tile of y, 0 when the product writes y itself
 };
 
 int64_t row_floats(const Params& p) { return p.pool_at < 0 ? 0 : p.pool.cols * round_up(p.window.channels, 16); }
@@ -62,7 +63,7 @@ void prepare(KernelCall* call) {
   p->granule_rows = p->pool_at < 0 ? 1 : w.out_h;
   p->granules = w.batch * w.out_h / p->granule_rows;
   p->product = tile_product(call->precision, w.channels, p->outputs);
-  p->tile_rows = rows_of_tile(w.out_w, w.channels);
+  p->tile_rows = round_up(rows_of_tile(w.out_w, w.channels), 4);
   // A small batch is cut finer, so that several threads have work.
   if (p->pool_at < 0) p->tile_rows = min64(p->tile_rows, max64(ceil_div(28, w.out_w), ceil_div(w.batch * w.out_h, 8)));
   p->pieces = min64(min64(kMaxSlots, p->granules), ceil_div(w.batch * w.out_h, p->tile_rows));
@@ -70,8 +71,11 @@ void prepare(KernelCall* call) {
   p->u_pitch = own_tile_pitch(p->product);
   p->table_floats = (w.kh * w.kw + 3) * w.lanes;
   p->statistics_floats = round_up(2 * p->pieces * piece_doubles(*p), 16);
+  // Moments are taken of a compact tile: rows of a concatenation lie so far apart that few of them fit the first cache.
+  const bool tile_y = p->moments_at >= 0 || streamable_rows(y);
+  p->y_floats = tile_y ? p->tile_rows * w.out_w * round_up(p->outputs, 16) : 0;
   p->slot_floats = round_up(ring_floats(w), 16) + round_up(tile_floats(*p), 16) + row_floats(*p) +
-                   round_up(2 * piece_doubles(*p), 16);
+                   round_up(2 * piece_doubles(*p), 16) + p->y_floats;
   call->workspace_bytes =
       4 * (p->table_floats + packed_floats(p->product) + p->statistics_floats + p->pieces * p->slot_floats);
 }
@@ -85,21 +89,49 @@ struct Piece {
   const float* filter;  // a table
   const float* packed;
   Ring ring;
-  float *tile, *cells;
+  float *tile, *cells, *y_tile;
   double *statistics, *tile_statistics;
 };
 
-// Image rows [begin, end), all images counted through, of the depthwise result.
-void correlate(const Piece& piece, int64_t begin, int64_t end, const Pixels& u) {
+// The rows of x that output rows [begin, end) will stage and the rows before `begin` have not.
+Fetch rows_to_come(const Piece& piece, int64_t begin, int64_t end) {
   const Window& w = piece.p->window;
   const View& x = piece.call->in[0];
+  if (begin >= end || w.spread_h != 1) return {};
+  const int64_t n = begin / w.out_h, oh = begin % w.out_h, last = end - 1;
+  const int64_t seen = oh == 0 ? 0 : (oh - 1) * w.stride_h - w.top + (w.kh - 1) * w.dilation_h + 1;
+  const int64_t need = last % w.out_h * w.stride_h - w.top + (w.kh - 1) * w.dilation_h + 1;
+  const int64_t from = n * w.image_h + min64(seen, w.image_h);
+  const int64_t to = last / w.out_h * w.image_h + min64(need, w.image_h);
+  return {floats(x) + from * w.image_w * x.pitch, x.pitch, max64(0, to - from) * w.image_w};
+}
+
+// Image rows [begin, end), all images counted through, of the depthwise result.
+void correlate(const Piece& piece, int64_t begin, int64_t end, const Pixels& u, bool fetched) {
+  const Window& w = piece.p->window;
+  const View& x = piece.call->in[0];
+  if (slides(w)) {
+    for (int64_t i = begin, count = 0; i < end; i += count) {
+      count = min64(end - i, w.out_h - i % w.out_h);
+      slide_image_rows(
+          {&w, piece.prologue, &x, i / w.out_h, i % w.out_h, piece.filter, u.pixel((i - begin) * w.out_w), u.pitch},
+          count);
+    }
+    return;
+  }
   const RowFunction function = row_function(w);
   for (int64_t i = begin; i < end; ++i) {
     const int64_t n = i / w.out_h, oh = i % w.out_h;
     if (oh == 0) empty_ring(w, piece.ring);
-    OutputRow row = {
-        &w,      piece.ring.found,        piece.ring.taps,    0, piece.filter, u.pixel((i - begin) * w.out_w),
-        u.pitch, rows_ahead(w, x, n, oh), !has_tile(*piece.p)};
+    OutputRow row = {&w,
+                     piece.ring.found,
+                     piece.ring.taps,
+                     0,
+                     piece.filter,
+                     u.pixel((i - begin) * w.out_w),
+                     u.pitch,
+                     fetched ? Ahead{} : rows_ahead(w, x, n, oh),
+                     !has_tile(*piece.p)};
     row.count = find_rows(w, *piece.prologue, x, n, oh, piece.ring);
     function(row);
   }
@@ -134,6 +166,12 @@ void stream_rows(const Pixels& from, const Pixels& to, int64_t count, int64_t ch
     for (int64_t c = 0; c < channels; c += W) stream(to.pixel(i) + c, load(from.pixel(i) + c));
 }
 
+void put_rows(const Pixels& from, const View& view, int64_t first, int64_t count) {
+  const Pixels to = pixels_of(view, first);
+  if (streamable_rows(view) && whole_lines(to.data)) return stream_rows(from, to, count, view.cols);
+  for (int64_t i = 0; i < count; ++i) copy_floats(to.pixel(i), from.pixel(i), view.cols);
+}
+
 void run_piece(const Piece& piece, int64_t index) {
   const Params& p = *piece.p;
   const Window& w = p.window;
@@ -144,16 +182,19 @@ void run_piece(const Piece& piece, int64_t index) {
   for (int64_t begin = first; begin < last; begin += p.tile_rows) {
     const int64_t end = min64(last, begin + p.tile_rows), pixels = (end - begin) * w.out_w;
     const Pixels u = has_tile(p) ? Pixels{piece.tile, p.u_pitch} : pixels_of(call->out[p.u_at], begin * w.out_w);
-    const Pixels y = pixels_of(call->out[0], begin * w.out_w);
-    correlate(piece, begin, end, u);
+    const Pixels y =
+        p.y_floats > 0 ? Pixels{piece.y_tile, round_up(p.outputs, 16)} : pixels_of(call->out[0], begin * w.out_w);
+    correlate(piece, begin, end, u, has_tile(p) && begin > first);
     for (int64_t i = begin; p.pool_at >= 0 && i < end; ++i)
       add_to_cells(piece, i / w.out_h, i % w.out_h, {u.pixel((i - begin) * w.out_w), u.pitch});
     if (p.stream) stream_rows(u, pixels_of(call->out[p.u_at], begin * w.out_w), pixels, w.channels);
     if (has_tile(p)) {
-      multiply_own_tile(p.product, piece.packed, u, pixels, y);
+      multiply_own_tile(p.product, piece.packed, u, pixels, y,
+                        rows_to_come(piece, end, min64(last, end + p.tile_rows)));
     } else {
       multiply_tile(p.product, piece.packed, u, pixels, y, false);
     }
+    if (p.y_floats > 0) put_rows(y, call->out[0], begin * w.out_w, pixels);
     if (p.moments_at < 0) continue;
     double* statistics = begin == first ? piece.statistics : piece.tile_statistics;
     row_moments(y.data, y.pitch, pixels, p.outputs, statistics, statistics + p.outputs);
@@ -197,8 +238,9 @@ void run(const KernelCall* call) {
     float* const tile = mine + round_up(ring_floats(w), 16);
     float* const cells = tile + round_up(tile_floats(p), 16);
     auto* const tile_statistics = reinterpret_cast<double*>(cells + row_floats(p));
-    run_piece({call, &p, &prologue, filter, packed, make_ring(w, mine), tile, cells, statistics + i * piece_doubles(p),
-               tile_statistics},
+    float* const y_tile = cells + row_floats(p) + round_up(2 * piece_doubles(p), 16);
+    run_piece({call, &p, &prologue, filter, packed, make_ring(w, mine), tile, cells, y_tile,
+               statistics + i * piece_doubles(p), tile_statistics},
               i);
   });
   if (p.moments_at >= 0) finish_moments(call, p, statistics);

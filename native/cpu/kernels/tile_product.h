@@ -58,7 +58,7 @@ void pack_filter(const TileProduct& p, const View& filter, bool transposed, floa
 void multiply_tile(const TileProduct& p, const float* filter, const Pixels& a, int64_t count, const Pixels& c,
                    bool ahead);
 [[maybe_unused]] void multiply_own_tile(const TileProduct& p, const float* filter, const Pixels& a, int64_t count,
-                                        const Pixels& c) {
+                                        const Pixels& c, Fetch fetch) {
   if (a.pitch != kRowPitch || p.block != p.terms) return multiply_tile(p, filter, a, count, c, false);
   float* c_rows[kMR];
   for (int64_t i0 = 0; i0 < count; i0 += kMR) {
@@ -67,7 +67,8 @@ void multiply_tile(const TileProduct& p, const float* filter, const Pixels& a, i
       c_rows[i] = c.pixel(i0 + i);
       narrow_row(p.precision, a.pixel(i0 + i), p.terms);
     }
-    multiply_panel<true>(p.precision, a.pixel(i0), 0, rows, filter, p.outputs, p.outputs, p.terms, c_rows, 0, false);
+    multiply_panel<true>(p.precision, a.pixel(i0), 0, rows, filter, p.outputs, p.outputs, p.terms, c_rows, 0, false,
+                         &fetch);
   }
 }
 
