@@ -84,12 +84,11 @@ constexpr int64_t kStreamBytes = 8 << 20;  // a smaller tensor is better kept
   _mm_sfence();
 #endif
 }
-// Whether rows of this tensor may be streamed: whole lines, and more of them than a cache holds. Of a part of the
-// channels of a tensor they are whole lines only where they begin on one.
-[[maybe_unused]] inline bool streamable_rows(const View& v) {
-  return kStreams && v.pitch % W == 0 && v.cols % W == 0 && v.rows * v.cols * 4 >= kStreamBytes;
-}
-[[maybe_unused]] inline bool streamable(const View& v) { return v.pitch == v.cols && streamable_rows(v); }
+// Whether a tensor is larger than what a cache holds, and whether its rows are whole lines (of a part of a tensor's
+// channels they are only where they begin on one) or lie one behind the other.
+[[maybe_unused]] inline bool large(const View& v) { return kStreams && v.rows * v.cols * 4 >= kStreamBytes; }
+[[maybe_unused]] inline bool streamable_rows(const View& v) { return large(v) && v.pitch % W == 0 && v.cols % W == 0; }
+[[maybe_unused]] inline bool streamable_dense(const View& v) { return large(v) && v.pitch == v.cols; }
 [[maybe_unused]] inline bool whole_lines(const float* p) { return reinterpret_cast<uintptr_t>(p) % (4 * W) == 0; }
 
 // a*b + c, one rounding where the ISA has FMA, two where it has not (never left to the compiler's choice).

@@ -58,7 +58,7 @@ void correlate_image_rows(const KernelCall* call, const DepthwiseParams& params,
   const int64_t end = min64(w.out_h, begin + params.band_rows);
   if (slides(w) && direct) {
     float* const out = floats_out(y) + (n * w.out_h + begin) * w.out_w * y.pitch;
-    return slide_image_rows({&w, &prologue, &call->in[0], n, begin, filter, out, y.pitch}, end - begin);
+    return slide_image_rows({&w, &prologue, &call->in[0], n, begin, filter, out, y.pitch, false}, end - begin);
   }
   empty_ring(w, ring);
   for (int64_t oh = begin; oh < end; ++oh) {

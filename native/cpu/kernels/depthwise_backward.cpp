@@ -43,7 +43,7 @@ void prepare(KernelCall* call) {
   p->pool_top = (int64_t)attr(call, "poolPadTop"), p->pool_left = (int64_t)attr(call, "poolPadLeft");
   p->pooled = p->pool_h > 0;
   p->store = attr(call, "storeGradient") != 0;
-  p->stream = p->store && streamable(call->out[3]);
+  p->stream = p->store && streamable_rows(call->out[3]) && streamable_dense(call->out[3]);
   p->out_h = p->pooled ? (int64_t)attr(call, "outHeight") : dy.shape[1];
   p->out_w = p->pooled ? (int64_t)attr(call, "outWidth") : dy.shape[2];
   p->height = x.shape[1], p->width = x.shape[2], p->channels = x.cols;
@@ -56,7 +56,8 @@ void prepare(KernelCall* call) {
   p->product = tile_product(call->precision, dy.cols, p->channels);
   p->tile_rows = min64(rows_of_tile(p->out_w, p->lanes), ceil_div(x.shape[0], p->chunks) * p->out_h);
   p->tile_floats = p->pointwise ? p->tile_rows * p->out_w * p->lanes + W : 0;
-  p->slot_floats = round_up(p->partial_floats + (kRing * p->columns + p->width) * p->lanes + p->tile_floats, 16);
+  const int64_t rows = kRing * p->columns + p->width + (p->store && !p->stream ? p->width : 0);
+  p->slot_floats = round_up(p->partial_floats + rows * p->lanes + p->tile_floats, 16);
   p->prologue_at = p->partial_floats;  // the first block holds the filter's subsets
   p->column_at = p->prologue_at + 3 * p->lanes;
   p->cells_at = p->column_at + round_up(2 * p->columns, 16);
@@ -165,7 +166,7 @@ struct Block {
   float* sums[3];
   float* da;               // [width][16]
   const float *x, *ahead;  // ahead: the row of x after this one
-  float* dz;               // null when not stored
+  float* dz;               // a row with room for whole blocks; null when not stored
   bool stream;
   int64_t width, pitch, dz_pitch, lanes;
   const float *mean, *scale, *beta;  // tables at this block
@@ -216,7 +217,7 @@ void add_block(const Block& b, const Activation& act) {
       if (b.stream)
         stream(b.dz + ix * b.dz_pitch, t);
       else if (b.dz)
-        store_lanes(b.dz + ix * b.dz_pitch + v, t, lanes);
+        store(b.dz + ix * b.dz_pitch + v, t);
     }
     const auto add = [](float* total, vf more) { store(total, load(total) + more); };
 #pragma GCC unroll 3
@@ -237,7 +238,7 @@ struct Chunk {
   const Prologue* prologue;
   const int64_t* column;
   const float *cells, *packed;
-  float *sums, *ring, *da, *tile;
+  float *sums, *ring, *da, *dz, *tile;
   int64_t rows_end;              // of dy in this chunk, all images counted through
   int64_t tile_begin, tile_end;  // rows that the tile holds
 };
@@ -301,7 +302,8 @@ void add_image(Chunk& chunk, int64_t n, const Activation& act) {
       b.width = p.width, b.pitch = x.pitch, b.lanes = p.channels - k * 16;
       if (p.store) {
         const View& dz = chunk.call->out[3];
-        b.dz = floats_out(dz) + pixel * dz.pitch + k * 16, b.dz_pitch = dz.pitch, b.stream = p.stream;
+        b.dz = (p.stream ? floats_out(dz) + pixel * dz.pitch : chunk.dz) + k * 16;
+        b.dz_pitch = p.stream ? dz.pitch : p.lanes, b.stream = p.stream;
       }
       b.mean = chunk.prologue->mean + k * 16, b.scale = chunk.prologue->scale + k * 16;
       b.beta = chunk.prologue->beta + k * 16;
@@ -312,6 +314,7 @@ void add_image(Chunk& chunk, int64_t n, const Activation& act) {
       if (b.count == 2) add_block<2>(b, act);
       if (b.count == 3) add_block<3>(b, act);
     }
+    if (p.store && !p.stream) put_rows({chunk.dz, p.lanes}, chunk.call->out[3], pixel, p.width);
   }
 }
 
@@ -362,7 +365,8 @@ void run(const KernelCall* call) {
       chunk.call = call, chunk.p = &p, chunk.filter = base, chunk.prologue = &prologue, chunk.column = column;
       chunk.cells = base + p.cells_at, chunk.packed = base + p.packed_at;
       chunk.sums = sums, chunk.ring = ring;
-      chunk.da = ring + kRing * p.columns * p.lanes, chunk.tile = chunk.da + p.width * p.lanes;
+      chunk.da = ring + kRing * p.columns * p.lanes, chunk.dz = chunk.da + p.width * p.lanes;
+      chunk.tile = chunk.dz + (p.store && !p.stream ? p.width * p.lanes : 0);
       chunk.tile_begin = chunk.tile_end = first * p.out_h, chunk.rows_end = last * p.out_h;
       for (int64_t n = first; n < last; ++n) add_image(chunk, n, act);
       stream_fence();

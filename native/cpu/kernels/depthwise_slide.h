@@ -29,6 +29,7 @@ struct SlidingRows {
   const float* filter;  // a table
   float* out;           // of row oh
   int64_t out_pitch;
+  bool padded;  // a pixel of out has room for whole vectors
 };
 
 // One vector of channels of R output rows.
@@ -42,6 +43,7 @@ struct Slide {
   const float* filter;
   vf mean, scale, beta;
   int lanes;
+  bool padded;
 };
 
 template <bool kWhole>
@@ -79,7 +81,7 @@ template <int R, bool kWhole>
 #pragma GCC unroll 4
   for (int r = 0; r < R; ++r) {
     float* to = s.out + r * s.out_row + column * s.out_pitch;
-    if (kWhole) {
+    if (kWhole || s.padded) {
       store(to, sum[r]);
     } else {
       store_lanes(to, sum[r], s.lanes);
@@ -116,7 +118,7 @@ void slide_channels(const SlidingRows& rows, const Activation& act) {
   const View& x = *rows.image;
   Slide<R> s = {};
   s.pitch = x.pitch, s.width = w.image_w, s.left = w.left;
-  s.out_pitch = rows.out_pitch, s.out_row = w.out_w * rows.out_pitch, s.out_w = w.out_w;
+  s.out_pitch = rows.out_pitch, s.out_row = w.out_w * rows.out_pitch, s.out_w = w.out_w, s.padded = rows.padded;
   const float* const image = floats(x) + rows.n * w.image_h * w.image_w * x.pitch;
   for (int64_t c0 = 0; c0 < w.channels; c0 += W) {
     for (int i = 0; i < R + 2; ++i) {

@@ -21,7 +21,6 @@ struct Params {
   Pool pool;
   TileProduct product;
   int64_t outputs;                     // O
-  bool stream;                         // u is made in the tile and streamed out
   int32_t u_at, pool_at, moments_at;   // which output, -1 for none
   int64_t granules, granule_rows;      // pieces begin at multiples of a granule
   int64_t pieces, tile_rows, u_pitch;  // u_pitch of the tile
@@ -31,15 +30,13 @@ struct Params {
 };
 
 int64_t row_floats(const Params& p) { return p.pool_at < 0 ? 0 : p.pool.cols * round_up(p.window.channels, 16); }
-bool has_tile(const Params& p) { return p.u_at < 0 || p.stream; }
-int64_t tile_floats(const Params& p) { return has_tile(p) ? (p.tile_rows * p.window.out_w + 1) * p.u_pitch + W : 0; }
+int64_t tile_floats(const Params& p) { return (p.tile_rows * p.window.out_w + 1) * p.u_pitch + W; }
 // Float64 values of one piece: rows seen, then mean and squares; and those of a tile.
 int64_t piece_doubles(const Params& p) { return p.moments_at < 0 ? 0 : 2 * p.outputs; }
 
 void choose_outputs(KernelCall* call, Params* p) {
   int32_t next = 1;
   p->u_at = attr(call, "storeDepthwise") != 0 ? next++ : -1;
-  p->stream = p->u_at > 0 && streamable(call->out[p->u_at]);
   p->pool_at = attr(call, "poolKernelH") > 0 ? next++ : -1;
   p->moments_at = attr(call, "moments") != 0 ? next : -1;
   if (p->pool_at < 0) return;
@@ -72,7 +69,7 @@ void prepare(KernelCall* call) {
   p->table_floats = (w.kh * w.kw + 3) * w.lanes;
   p->statistics_floats = round_up(2 * p->pieces * piece_doubles(*p), 16);
   // Moments are taken of a compact tile: rows of a concatenation lie so far apart that few of them fit the first cache.
-  const bool tile_y = p->moments_at >= 0 || streamable_rows(y);
+  const bool tile_y = streamable_rows(y);
   p->y_floats = tile_y ? p->tile_rows * w.out_w * round_up(p->outputs, 16) : 0;
   p->slot_floats = round_up(ring_floats(w), 16) + round_up(tile_floats(*p), 16) + row_floats(*p) +
                    round_up(2 * piece_doubles(*p), 16) + p->y_floats;
@@ -113,9 +110,9 @@ void correlate(const Piece& piece, int64_t begin, int64_t end, const Pixels& u, 
   if (slides(w)) {
     for (int64_t i = begin, count = 0; i < end; i += count) {
       count = min64(end - i, w.out_h - i % w.out_h);
-      slide_image_rows(
-          {&w, piece.prologue, &x, i / w.out_h, i % w.out_h, piece.filter, u.pixel((i - begin) * w.out_w), u.pitch},
-          count);
+      slide_image_rows({&w, piece.prologue, &x, i / w.out_h, i % w.out_h, piece.filter, u.pixel((i - begin) * w.out_w),
+                        u.pitch, true},
+                       count);
     }
     return;
   }
@@ -131,7 +128,7 @@ void correlate(const Piece& piece, int64_t begin, int64_t end, const Pixels& u, 
                      u.pixel((i - begin) * w.out_w),
                      u.pitch,
                      fetched ? Ahead{} : rows_ahead(w, x, n, oh),
-                     !has_tile(*piece.p)};
+                     false};
     row.count = find_rows(w, *piece.prologue, x, n, oh, piece.ring);
     function(row);
   }
@@ -161,17 +158,6 @@ void add_to_cells(const Piece& piece, int64_t n, int64_t oh, const Pixels& u) {
   }
 }
 
-void stream_rows(const Pixels& from, const Pixels& to, int64_t count, int64_t channels) {
-  for (int64_t i = 0; i < count; ++i)
-    for (int64_t c = 0; c < channels; c += W) stream(to.pixel(i) + c, load(from.pixel(i) + c));
-}
-
-void put_rows(const Pixels& from, const View& view, int64_t first, int64_t count) {
-  const Pixels to = pixels_of(view, first);
-  if (streamable_rows(view) && whole_lines(to.data)) return stream_rows(from, to, count, view.cols);
-  for (int64_t i = 0; i < count; ++i) copy_floats(to.pixel(i), from.pixel(i), view.cols);
-}
-
 void run_piece(const Piece& piece, int64_t index) {
   const Params& p = *piece.p;
   const Window& w = p.window;
@@ -181,19 +167,14 @@ void run_piece(const Piece& piece, int64_t index) {
   empty_ring(w, piece.ring);
   for (int64_t begin = first; begin < last; begin += p.tile_rows) {
     const int64_t end = min64(last, begin + p.tile_rows), pixels = (end - begin) * w.out_w;
-    const Pixels u = has_tile(p) ? Pixels{piece.tile, p.u_pitch} : pixels_of(call->out[p.u_at], begin * w.out_w);
+    const Pixels u{piece.tile, p.u_pitch};
     const Pixels y =
         p.y_floats > 0 ? Pixels{piece.y_tile, round_up(p.outputs, 16)} : pixels_of(call->out[0], begin * w.out_w);
-    correlate(piece, begin, end, u, has_tile(p) && begin > first);
+    correlate(piece, begin, end, u, begin > first);
     for (int64_t i = begin; p.pool_at >= 0 && i < end; ++i)
       add_to_cells(piece, i / w.out_h, i % w.out_h, {u.pixel((i - begin) * w.out_w), u.pitch});
-    if (p.stream) stream_rows(u, pixels_of(call->out[p.u_at], begin * w.out_w), pixels, w.channels);
-    if (has_tile(p)) {
-      multiply_own_tile(p.product, piece.packed, u, pixels, y,
-                        rows_to_come(piece, end, min64(last, end + p.tile_rows)));
-    } else {
-      multiply_tile(p.product, piece.packed, u, pixels, y, false);
-    }
+    if (p.u_at > 0) put_rows(u, call->out[p.u_at], begin * w.out_w, pixels);
+    multiply_own_tile(p.product, piece.packed, u, pixels, y, rows_to_come(piece, end, min64(last, end + p.tile_rows)));
     if (p.y_floats > 0) put_rows(y, call->out[0], begin * w.out_w, pixels);
     if (p.moments_at < 0) continue;
     double* statistics = begin == first ? piece.statistics : piece.tile_statistics;
