@@ -7,7 +7,10 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { nodeHosts, tfjsNodeFolder } from '../../bench/peers/node';
 import { Pipe } from '../../bench/peers/pipe';
 import { NoAnswer, PEERS } from '../../src/cli/bench/peer';
+import type { Row } from '../../src/cli/bench/rows';
 import { selectById, unknownWord, wordsOf } from '../../src/cli/bench/select';
+import { Graph } from '../../src/graph/graph';
+import * as ops from '../../src/graph/ops';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'gramian-peers-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -88,6 +91,23 @@ describe('tfjs-node', () => {
     expect(absent).toEqual({});
     expect(found.map(({ name, version }) => [name, version])).toEqual([['tfjs-node', '9.9.9, native']]);
     for (const host of found) await host.close();
+  });
+
+  it('is started again for the next row when it was given up at one', async () => {
+    const source = `module.exports = { version: {}, ready: async () => {}, tensor: () => { for (;;); }, variable: () => {} };`;
+    const patient = { ...settings, patience: 1 };
+    const [host] = (await nodeHosts(patient, installed('hangs', source).made)).found;
+    const graph = new Graph({ training: false });
+    const y = ops.relu(graph.param('x', [4], 1));
+    const workload = { graph, outputs: { y }, results: [y], given: [], work: { flops: 0, bytes: 0 } };
+    const row: Row = { id: 'relu', group: 'kernels', title: 'relu', peers: true, build: () => workload };
+    const task = { row, workload, trace: { given: [], results: [[Float32Array.of(1, 1, 1, 1)]] } };
+    for (let turn = 0; turn < 2; turn += 1) {
+      const [contender] = await host!.open(task);
+      await expect(contender!.check()).rejects.toBeInstanceOf(NoAnswer);
+      await contender!.drop();
+    }
+    await host!.close();
   });
 
   it('is absent with its reason when it does not load', async () => {

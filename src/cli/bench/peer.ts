@@ -71,8 +71,11 @@ export interface PeerHost {
   close(): Promise<void>;
 }
 
-/** Largest relative difference that counts as the same result: bfloat16 has 8 significant bits, which a step rounds often. */
-export const TOLERANCE: Readonly<Record<Precision, number>> = { float32: 1e-3, bf16: 5e-2 };
+/**
+ * Largest relative difference that counts as the same result. bfloat16 has 8 significant bits: of CFPN's 48 losses over five
+ * steps by `cka` the worst is off by 4e-2 in ours and 5e-2 in PyTorch's, by `bp` by 1e-2.
+ */
+export const TOLERANCE: Readonly<Record<Precision, number>> = { float32: 1e-3, bf16: 1e-1 };
 
 /**
  * Largest relative difference of a peer's results. Losses are compared one by one, other results by their largest value.
