@@ -1,23 +1,31 @@
-// Peak resident memory of a training step, ours and PyTorch's, each in a process of its own. Called by bench/peers.ts;
-// started again by itself as the process that is measured. The rule easy to break: the peak is of a process that does
-// nothing else, so peers and other rows may not have run in it.
+// Peak resident memory of a training step: ours, and PyTorch's by back-propagation, each in a process of its own. Called by
+// bench/peers.ts. The rule easy to break: the peak is of a process that does nothing else, so peers and other rows may not
+// have run in it.
 import { execFile } from 'node:child_process';
+import path from 'node:path';
 import { promisify } from 'node:util';
-import { contend, traceOurs } from '../src/cli/bench/ours';
+import { traceOurs } from '../src/cli/bench/ours';
 import type { PeerHost } from '../src/cli/bench/peer';
+import type { MemoryMeasurement, PeerMemory } from '../src/cli/bench/reports';
 import { ROWS, type Row } from '../src/cli/bench/rows';
-import { formatBytes } from '../src/cli/format';
 import { TorchHost } from './peers/torch';
+import { scriptArguments } from './scripts';
 
 /** The timed row whose step each memory row runs. */
 const OF: Readonly<Record<string, string>> = {
   'memory-cfpn-cka-128': 'cfpn-cka-128',
   'memory-cfpn-bp-128': 'cfpn-bp-128',
 };
-const STEPS = 3;
+/** What a user of PyTorch would do instead, and what both rows are held against. */
+const BACK_PROPAGATED = 'cfpn-bp-128';
 
-function timedRow(id: string): Row {
-  return ROWS.find((row) => row.id === OF[id])!;
+/** The row that a memory row's step is timed in. */
+export function timedRow(id: string): Row {
+  return rowNamed(OF[id]!);
+}
+
+function rowNamed(id: string): Row {
+  return ROWS.find((row) => row.id === id)!;
 }
 
 export const MEMORY_ROWS: readonly Row[] = Object.keys(OF).map((id) => {
@@ -25,45 +33,40 @@ export const MEMORY_ROWS: readonly Row[] = Object.keys(OF).map((id) => {
   return { ...row, id, group: 'memory', title: `peak memory of ${row.title}` };
 });
 
-export interface MemoryMeasurement {
-  readonly row: string;
-  readonly title: string;
-  readonly ours: { readonly peakBytes: number };
-  readonly peers: Readonly<Record<string, { readonly peakBytes: number }>>;
-  /** Peer's peak over ours. */
-  readonly ratio?: number;
-}
-
-/** As people read it. */
-export function memoryLine({ title, ours, peers, ratio }: MemoryMeasurement): string {
-  const others = Object.entries(peers).map(([name, { peakBytes }]) => `, ${name} ${formatBytes(peakBytes)}`);
-  const compared = ratio === undefined ? '' : `, ratio ${ratio.toFixed(2)}`;
-  return `${title}: ${formatBytes(ours.peakBytes)}${others.join('')}${compared}\n`;
-}
-
 async function oursPeak(id: string, threads: number): Promise<number> {
-  const args = ['--import', 'tsx', __filename, id, String(threads)];
-  const { stdout } = await promisify(execFile)(process.execPath, args);
+  const driver = path.join(__dirname, 'memory_driver.ts');
+  const { stdout } = await promisify(execFile)(process.execPath, scriptArguments(driver, [id, threads]));
   return Number(stdout);
 }
 
-export async function measureMemory(row: Row, hosts: readonly PeerHost[], threads: number): Promise<MemoryMeasurement> {
-  const ours = { peakBytes: await oursPeak(row.id, threads) };
+/** PyTorch with the allocator that is timed and with the ordinary one, which keeps less. */
+async function peersPeak(hosts: readonly PeerHost[], threads: number): Promise<Record<string, PeerMemory>> {
   const torch = hosts.find((host) => host instanceof TorchHost);
-  const about = { row: row.id, title: row.title, ours };
-  if (!torch) return { ...about, peers: {} };
+  if (!torch) return {};
+  const row = rowNamed(BACK_PROPAGATED);
   const workload = row.build();
-  const trace = await traceOurs(workload, { device: 'cpu', threads });
-  const peakBytes = await torch.peakBytes({ row, workload, trace });
-  return { ...about, peers: { 'torch eager': { peakBytes } }, ratio: peakBytes / ours.peakBytes };
+  const task = { row, workload, trace: await traceOurs(workload, { device: 'cpu', threads }) };
+  return {
+    'torch eager bp': await torch.peak(task, true),
+    'torch eager bp, ordinary allocator': await torch.peak(task, false),
+  };
 }
 
-async function main(id: string, threads: number): Promise<void> {
-  const ours = contend(timedRow(id).build(), { device: 'cpu', threads });
-  await ours.sample(STEPS);
-  ours.dispose();
-  // Kilobytes.
-  process.stdout.write(String(process.resourceUsage().maxRSS * 1024));
+/** The smallest peer's peak over ours; nothing without one. */
+export function memoryRatio(ours: number, peers: MemoryMeasurement['peers']): { ratio?: number } {
+  const peaks = Object.values(peers).flatMap(({ peakBytes }) => peakBytes ?? []);
+  return peaks.length === 0 ? {} : { ratio: Math.min(...peaks) / ours };
 }
 
-if (require.main === module) void main(process.argv[2]!, Number(process.argv[3]));
+export async function* measureMemory(
+  rows: readonly Row[],
+  hosts: readonly PeerHost[],
+  threads: number,
+): AsyncGenerator<MemoryMeasurement> {
+  if (rows.length === 0) return;
+  const peers = await peersPeak(hosts, threads);
+  for (const { id, title } of rows) {
+    const peakBytes = await oursPeak(id, threads);
+    yield { row: id, title, ours: { peakBytes }, peers, ...memoryRatio(peakBytes, peers) };
+  }
+}

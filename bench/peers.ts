@@ -1,70 +1,86 @@
 // Compares Gramian with other libraries on this machine, row by row, and keeps the result in bench/results. Run by
 // `gramian bench peers` (any WHAT with --python) and `npm run bench`. The rule easy to break: ratios come from one run on
 // one quiet machine; figures of two files must not be divided.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type MeasureOptions, measure, type Report, rowsFor, type Setting } from '../src/cli/bench';
-import type { PeerHost } from '../src/cli/bench/peer';
-import { command, measureOptions, report } from '../src/cli/commands/bench';
-import { type Io, json, processIo } from '../src/cli/io';
+import { type MeasureOptions, measure, rowsFor } from '../src/cli/bench';
+import { PEERS, type PeerHost } from '../src/cli/bench/peer';
+import { Results } from '../src/cli/bench/results';
+import type { Row } from '../src/cli/bench/rows';
+import { command, measureOptions, type PeerOptions, peerOptions, report } from '../src/cli/commands/bench';
+import { type Io, processIo } from '../src/cli/io';
 import { parseOptions, UsageError } from '../src/cli/options';
 import { devices } from '../src/compile';
 import { GramianError } from '../src/errors';
-import { MEMORY_ROWS, type MemoryMeasurement, measureMemory, memoryLine } from './memory';
-import { nodeHosts } from './peers/node';
+import { MEMORY_ROWS, measureMemory } from './memory';
+import { nodeHosts, tfjsNodeFolder } from './peers/node';
+import type { HostSettings } from './peers/pipe';
 import { TorchHost } from './peers/torch';
 
-async function hostsFor(python: string | undefined, folder: string, threads: number, io: Io): Promise<PeerHost[]> {
-  const hosts: PeerHost[] = [];
-  if (python === undefined) io.err('torch skipped: give --python PATH, a Python with PyTorch\n');
-  else hosts.push(await TorchHost.start(python, folder, threads));
-  const { found, missing } = await nodeHosts(folder, threads);
-  for (const line of missing) io.err(`${line}\n`);
-  return [...hosts, ...found];
+interface Hosts {
+  readonly hosts: readonly PeerHost[];
+  readonly absent: Readonly<Record<string, string>>;
 }
 
-function save(target: string, setting: Setting, rows: readonly (Report | MemoryMeasurement)[]): string {
-  const folder = path.join(__dirname, 'results');
-  mkdirSync(folder, { recursive: true });
-  const file = path.join(folder, `${target}-${setting.environment.commit ?? 'unknown'}.json`);
-  writeFileSync(file, `${JSON.stringify({ ...setting, rows }, null, 2)}\n`);
-  return path.relative(process.cwd(), file);
+async function hostsFor({ python, tfjsNode }: PeerOptions, settings: HostSettings): Promise<Hosts> {
+  const wantsTorch = settings.peers.some(({ id }) => id.startsWith('torch'));
+  // Before the others: a Python that does not work should be known at once.
+  const torch = wantsTorch && python !== undefined ? [await TorchHost.start(python, settings)] : [];
+  const noTorch = wantsTorch && python === undefined ? { torch: 'give --python PATH, a Python with PyTorch' } : {};
+  const { found, absent } = await nodeHosts(settings, tfjsNodeFolder(tfjsNode));
+  return { hosts: [...torch, ...found], absent: { ...noTorch, ...absent } };
 }
 
-async function run(asked: MeasureOptions, python: string | undefined, asJson: boolean, io: Io): Promise<void> {
+interface Job {
+  readonly asked: MeasureOptions;
+  readonly rows: readonly Row[];
+  readonly threads: number;
+  readonly asJson: boolean;
+}
+
+async function measureAll(
+  { asked, rows, threads, asJson }: Job,
+  hosts: Hosts,
+  results: Results,
+  io: Io,
+): Promise<void> {
+  const timed = rows.filter(({ group }) => group !== 'memory');
+  const memory = rows.filter(({ group }) => group === 'memory');
+  for await (const one of measure(asked, { ...hosts, rows: timed })) {
+    results.add(one);
+    report(io, one, asJson);
+  }
+  for await (const one of measureMemory(memory, hosts.hosts, threads)) {
+    results.add(one);
+    report(io, one, asJson);
+  }
+}
+
+async function run(asked: MeasureOptions, peers: PeerOptions, asJson: boolean, io: Io): Promise<void> {
   const rows = rowsFor(asked, MEMORY_ROWS);
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'gramian-bench-'));
   const threads = asked.threads ?? devices().find(({ id }) => id === 'cpu')?.threads ?? 1;
-  const hosts = await hostsFor(python, folder, threads, io);
-  let setting: Setting | undefined;
-  const kept: (Report | MemoryMeasurement)[] = [];
+  const kept = path.join(__dirname, 'results');
+  const results = new Results(
+    ({ environment }) => peers.out ?? path.join(kept, `${asked.target}-${environment.commit ?? 'unknown'}.json`),
+  );
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'gramian-bench-'));
+  let hosts: Hosts = { hosts: [], absent: {} };
   try {
-    const timed = rows.filter(({ group }) => group !== 'memory');
-    for await (const one of measure(asked, hosts, timed)) {
-      if ('environment' in one) setting = one;
-      else kept.push(one);
-      report(io, one, asJson);
-      if (setting) save(asked.target, setting, kept);
-    }
-    for (const row of rows.filter(({ group }) => group === 'memory')) {
-      const one = await measureMemory(row, hosts, threads);
-      kept.push(one);
-      if (asJson) json(io, one);
-      else io.out(memoryLine(one));
-    }
+    hosts = await hostsFor(peers, { folder, threads, peers: peers.chosen ?? PEERS, patience: peers.patience });
+    await measureAll({ asked, rows, threads, asJson }, hosts, results, io);
   } finally {
-    for (const host of hosts) await host.close();
+    for (const host of hosts.hosts) await host.close();
     rmSync(folder, { recursive: true, force: true });
   }
-  if (setting) io.err(`written to ${save(asked.target, setting, kept)}\n`);
+  io.err(`written to ${path.relative(process.cwd(), results.file!)}\n`);
 }
 
 async function main(): Promise<void> {
   const io = processIo();
   try {
     const parsed = parseOptions(command.spec, process.argv.slice(2));
-    await run(measureOptions(parsed), parsed.values.python, parsed.values.json, io);
+    await run(measureOptions(parsed), peerOptions(parsed), parsed.values.json, io);
   } catch (error) {
     io.err(`gramian: ${error instanceof GramianError ? error.message : ((error as Error).stack ?? String(error))}\n`);
     process.exitCode = error instanceof UsageError ? 2 : 1;

@@ -1,13 +1,16 @@
 // Peers that are npm packages, each in a Node process of its own: TensorFlow.js (plain, wasm, native) and ONNX Runtime.
 // Called by bench/peers.ts. The rule easy to break: a package that is not installed is one line of advice, no failure;
 // nothing of the project may need these packages.
+
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import type { PeerContender, PeerHost, PeerTask } from '../../src/cli/bench/peer';
 import { ArgumentError } from '../../src/errors';
+import { scriptArguments } from '../scripts';
 import { onnxOf } from '../translate/onnx';
 import { type Program, programOf, weightValue, writeTask } from '../translate/program';
-import { Pipe } from './pipe';
+import { type HostSettings, Pipe } from './pipe';
 import { resultsOf } from './results';
 
 interface Kind {
@@ -41,25 +44,58 @@ const KINDS: readonly Kind[] = [
   {
     name: 'tfjs-node',
     packages: ['@tensorflow/tfjs-node'],
-    advice: 'npm --prefix bench/peers install --no-save @tensorflow/tfjs-node',
+    advice: 'install it where you call this, or give --tfjs-node DIR',
     takes: ALL,
     most: Number.POSITIVE_INFINITY,
   },
 ];
 
+/** Where the packages of this folder lie. */
+const HERE = path.join(__dirname, 'package.json');
+const TFJS_NODE = '@tensorflow/tfjs-node';
+
+/** Folder of a package as a file at `from` would find it. */
+function packageFolder(name: string, from: string): string | undefined {
+  const places = createRequire(from).resolve.paths(name) ?? [];
+  return places.map((place) => path.join(place, name)).find((folder) => existsSync(path.join(folder, 'package.json')));
+}
+
+/**
+ * Folder of tfjs-node, which users bring: `given` itself or as found from it; without `given` as found from `places`.
+ * @throws ArgumentError when it is not where the user says.
+ */
+export function tfjsNodeFolder(given?: string, places = [__dirname, process.cwd()]): string | undefined {
+  const from = (folder: string): string | undefined => packageFolder(TFJS_NODE, path.join(folder, 'package.json'));
+  if (given === undefined) return places.map(from).find((found) => found !== undefined);
+  const asked = path.resolve(given);
+  const itself = path.join(asked, 'package.json');
+  if (existsSync(itself) && JSON.parse(readFileSync(itself, 'utf8')).name === TFJS_NODE) return asked;
+  const found = from(asked);
+  if (found) return found;
+  throw new ArgumentError(`[bench] --tfjs-node expects ${TFJS_NODE} in ${asked} or its node_modules, found none`);
+}
+
 class NodeHost implements PeerHost {
   readonly name: string;
   version = '';
   readonly #kind: Kind;
-  readonly #folder: string;
-  readonly #pipe: Pipe;
+  readonly #settings: HostSettings;
+  readonly #packages: readonly string[];
+  #pipe: Pipe;
 
-  constructor(kind: Kind, folder: string, threads: number) {
+  /** @param packages their folders, in the order of the kind's names. */
+  constructor(kind: Kind, settings: HostSettings, packages: readonly string[]) {
     this.name = kind.name;
     this.#kind = kind;
-    this.#folder = folder;
+    this.#settings = settings;
+    this.#packages = packages;
+    this.#pipe = this.#start();
+  }
+
+  #start(): Pipe {
     const driver = path.join(__dirname, 'node_driver.ts');
-    this.#pipe = new Pipe(kind.name, process.execPath, ['--import', 'tsx', driver, kind.name, String(threads)]);
+    const { threads } = this.#settings;
+    return new Pipe(this.name, process.execPath, scriptArguments(driver, [this.name, threads, ...this.#packages]));
   }
 
   async hello(): Promise<this> {
@@ -77,25 +113,28 @@ class NodeHost implements PeerHost {
         `[bench] ${this.name} is given rows of at most ${most} GFLOP, this one has ${gflop.toFixed(1)}`,
       );
     }
-    const folder = path.join(this.#folder, `${this.name}-${task.row.id}`);
+    const folder = path.join(this.#settings.folder, `${this.name}-${task.row.id}`);
     mkdirSync(folder, { recursive: true });
     writeTask(folder, task.workload, program, task.trace);
     if (this.name === 'onnxruntime') {
       const model = onnxOf(program, (id) => weightValue(task.workload.graph, id) as Float32Array);
       writeFileSync(path.join(folder, 'model.onnx'), model);
     }
+    // One that was given up at the row before.
+    if (this.#pipe.ended) this.#pipe = this.#start();
     return [this.#contender(task, program, folder)];
   }
 
   #contender(task: PeerTask, program: Program, folder: string): PeerContender {
     const { name } = this;
+    const { patience } = this.#settings;
     const out = path.join(folder, 'results.bin');
     return {
       name,
       precision: 'float32',
       check: async () => {
-        await this.#pipe.ask({ do: 'load', name, folder });
-        await this.#pipe.ask({ do: 'check', name, out });
+        await this.#pipe.ask({ do: 'load', name, folder }, patience);
+        await this.#pipe.ask({ do: 'check', name, out }, patience);
         return resultsOf(readFileSync(out), program, task.trace.results.length);
       },
       sample: async (count) => (await this.#pipe.ask({ do: 'sample', name, count })).ms as number,
@@ -108,22 +147,29 @@ class NodeHost implements PeerHost {
   }
 }
 
-/** The peers that are installed, and a line for each that is not. */
-export async function nodeHosts(folder: string, threads: number): Promise<{ found: PeerHost[]; missing: string[] }> {
+/**
+ * The peers that are asked for and installed, and why the others are absent.
+ * @param tfjsNode folder of that package, if there is one.
+ */
+export async function nodeHosts(
+  settings: HostSettings,
+  tfjsNode?: string,
+): Promise<{ found: PeerHost[]; absent: Record<string, string> }> {
   const found: PeerHost[] = [];
-  const missing: string[] = [];
-  for (const kind of KINDS) {
-    if (!kind.packages.every((name) => existsSync(path.join(__dirname, 'node_modules', name)))) {
-      missing.push(`${kind.name} skipped: it is not installed; ${kind.advice}`);
+  const absent: Record<string, string> = {};
+  for (const kind of KINDS.filter(({ name }) => settings.peers.some(({ id }) => id === name))) {
+    const packages = kind.packages.map((name) => (name === TFJS_NODE ? tfjsNode : packageFolder(name, HERE)));
+    if (!packages.every((folder) => folder !== undefined)) {
+      absent[kind.name] = `it is not installed; ${kind.advice}`;
       continue;
     }
-    const host = new NodeHost(kind, folder, threads);
+    const host = new NodeHost(kind, settings, packages);
     try {
       found.push(await host.hello());
     } catch (error) {
       await host.close();
-      missing.push(`${kind.name} skipped: ${error instanceof Error ? error.message : error}`);
+      absent[kind.name] = error instanceof Error ? error.message : String(error);
     }
   }
-  return { found, missing };
+  return { found, absent };
 }

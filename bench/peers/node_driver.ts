@@ -1,6 +1,6 @@
 // The side of the benchmarks that lives in a Node process of its own: TensorFlow.js on one backend, or ONNX Runtime.
-// Started by node.ts with the backend's name; one JSON request a line on stdin, one JSON answer a line on stdout. The rule
-// easy to break: the packages are those of bench/peers/package.json and are loaded here and nowhere else.
+// Started by node.ts with the backend's name, threads and the folders of its packages; one JSON request a line on stdin, one
+// JSON answer a line on stdout. The rule easy to break: the packages are loaded here and nowhere else.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -9,7 +9,7 @@ import { ArgumentError } from '../../src/errors';
 import type { Manifest, Program, Stored } from '../translate/program';
 import { type Library, runNodes, type Tensor } from '../translate/tfjs';
 
-const load = createRequire(path.join(__dirname, 'package.json'));
+const load = createRequire(path.join(__dirname, 'node_driver.ts'));
 const ARRAYS = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
 
 interface Task {
@@ -93,16 +93,15 @@ function tensorFlowTask(tf: TensorFlow, folder: string): Task {
   };
 }
 
-async function tensorFlow(backend: string, threads: number): Promise<Backend> {
+async function tensorFlow(backend: string, threads: number, packages: readonly string[]): Promise<Backend> {
+  const tf = load(packages[0]!) as TensorFlow;
   if (backend === 'tfjs-node') {
-    const tf = load('@tensorflow/tfjs-node') as TensorFlow;
     await tf.ready();
     return { version: `${tf.version['tfjs-core']}, native`, load: async (folder) => tensorFlowTask(tf, folder) };
   }
-  const tf = load('@tensorflow/tfjs') as TensorFlow;
   let how = 'plain JavaScript, 1 thread';
   if (backend === 'tfjs-wasm') {
-    const wasm = load('@tensorflow/tfjs-backend-wasm') as Record<'setThreadsCount' | 'getThreadsCount', Call>;
+    const wasm = load(packages[1]!) as Record<'setThreadsCount' | 'getThreadsCount', Call>;
     wasm.setThreadsCount(threads);
     await tf.setBackend('wasm');
     await tf.ready();
@@ -131,8 +130,8 @@ interface Session {
   release(): Promise<void>;
 }
 
-function onnxRuntime(threads: number): Backend {
-  const ort = load('onnxruntime-node') as OnnxRuntime;
+function onnxRuntime(threads: number, packages: readonly string[]): Backend {
+  const ort = load(packages[0]!) as OnnxRuntime;
   const settings = {
     executionProviders: ['cpu'],
     intraOpNumThreads: threads,
@@ -198,7 +197,7 @@ async function answer(backend: Backend, tasks: Map<string, Task>, request: Recor
   }
 }
 
-async function main(name: string, threads: number): Promise<void> {
+async function main(name: string, threads: number, packages: readonly string[]): Promise<void> {
   const write = process.stdout.write.bind(process.stdout);
   // Whatever a library prints must not be taken for an answer.
   console.log = console.info = (...words: unknown[]) => console.error(...words);
@@ -207,7 +206,7 @@ async function main(name: string, threads: number): Promise<void> {
   for await (const line of createInterface({ input: process.stdin })) {
     let found: object;
     try {
-      backend ??= name === 'onnxruntime' ? onnxRuntime(threads) : await tensorFlow(name, threads);
+      backend ??= name === 'onnxruntime' ? onnxRuntime(threads, packages) : await tensorFlow(name, threads, packages);
       found = await answer(backend, tasks, JSON.parse(line));
     } catch (error) {
       found = { error: error instanceof Error ? error.message : String(error) };
@@ -217,4 +216,4 @@ async function main(name: string, threads: number): Promise<void> {
   process.exit(0);
 }
 
-void main(process.argv[2] ?? '', Number(process.argv[3]));
+void main(process.argv[2] ?? '', Number(process.argv[3]), process.argv.slice(4));

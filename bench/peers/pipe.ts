@@ -2,7 +2,19 @@
 // request at a time, and the process blocks on its pipe in between, so that it takes no time from what is measured.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { NoAnswer, type Peer } from '../../src/cli/bench/peer';
 import { ExecutionError } from '../../src/errors';
+
+/** What every host is told. */
+export interface HostSettings {
+  /** Empty, for the files of rows. */
+  readonly folder: string;
+  readonly threads: number;
+  /** The peers that are asked for. */
+  readonly peers: readonly Peer[];
+  /** Seconds to wait for a peer to load a row and to compute it first. */
+  readonly patience: number;
+}
 
 interface Waiting {
   resolve(answer: Record<string, unknown>): void;
@@ -11,6 +23,10 @@ interface Waiting {
 
 /** Lines of the peer's stderr that are kept for its obituary. */
 const KEPT_LINES = 12;
+/** Between asking a process to end and ending it. */
+const GRACE_MS = 5000;
+/** Node's; 24 days. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export class Pipe {
   readonly #child: ChildProcess;
@@ -58,21 +74,39 @@ export class Pipe {
     }
   }
 
+  /** Whether the process answers no more. */
+  get ended(): boolean {
+    return this.#end !== undefined;
+  }
+
   /**
-   * @param limitMs how long the answer may take; then the process is ended.
-   * @throws ExecutionError when the peer fails, has ended or takes too long.
+   * @param patience seconds that the answer may take; then the process is ended. Without it there is no limit.
+   * @throws NoAnswer when it takes longer, ExecutionError when the peer fails or has ended.
    */
-  async ask(request: Record<string, unknown>, limitMs?: number): Promise<Record<string, unknown>> {
-    if (limitMs === undefined) return this.#ask(request);
-    const timer = setTimeout(() => {
-      this.#died(`it took longer than ${Math.round(limitMs / 60_000)} minutes`);
-      this.#child.kill('SIGKILL');
-    }, limitMs);
+  async ask(request: Record<string, unknown>, patience?: number): Promise<Record<string, unknown>> {
+    if (patience === undefined) return this.#ask(request);
+    const timer = setTimeout(
+      () => {
+        const waiting = this.#waiting;
+        this.#waiting = undefined;
+        this.#end ??= `it took longer than ${patience} seconds`;
+        waiting?.reject(new NoAnswer(this.#label, patience));
+        this.#kill();
+      },
+      Math.min(patience * 1000, LONGEST_TIMER_MS),
+    );
     try {
       return await this.#ask(request);
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** First asks, so that a compiler which the process has started ends with it. */
+  #kill(): void {
+    this.#child.kill('SIGTERM');
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), GRACE_MS);
+    this.#child.once('exit', () => clearTimeout(timer));
   }
 
   #ask(request: Record<string, unknown>): Promise<Record<string, unknown>> {

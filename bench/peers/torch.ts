@@ -3,33 +3,31 @@
 // its best (huge pages, no returned memory) and quiet in between (passive waiting); it must be set before Python starts.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { PeerContender, PeerHost, PeerTask } from '../../src/cli/bench/peer';
+import { NoAnswer, type Peer, type PeerContender, type PeerHost, type PeerTask } from '../../src/cli/bench/peer';
+import type { PeerMemory } from '../../src/cli/bench/reports';
 import type { Ceilings } from '../../src/cli/bench/statistics';
 import { type Program, programOf, writeTask } from '../translate/program';
 import { pythonOf } from '../translate/python';
-import { Pipe } from './pipe';
+import { type HostSettings, Pipe } from './pipe';
 import { resultsOf } from './results';
 
-const ENVIRONMENT = {
+/** Keeps freed memory, in huge pages: it halves the time of a training step. */
+const TUNED_ALLOCATOR = {
   GLIBC_TUNABLES:
     'glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=100000000000:glibc.malloc.top_pad=268435456',
-  OMP_WAIT_POLICY: 'passive',
-  KMP_BLOCKTIME: '0',
-  PYTHONDONTWRITEBYTECODE: '1',
 };
+const ENVIRONMENT = { OMP_WAIT_POLICY: 'passive', KMP_BLOCKTIME: '0', PYTHONDONTWRITEBYTECODE: '1' };
 
 interface Variant {
-  readonly name: string;
   readonly compile: boolean;
   readonly bf16: boolean;
 }
 
-const VARIANTS: readonly Variant[] = [
-  { name: 'torch eager', compile: false, bf16: false },
-  { name: 'torch.compile', compile: true, bf16: false },
-  { name: 'torch eager bf16', compile: false, bf16: true },
-  { name: 'torch.compile bf16', compile: true, bf16: true },
-];
+const EAGER: Variant = { compile: false, bf16: false };
+
+function variantOf({ id, precision }: Peer): Variant {
+  return { compile: id.startsWith('torch-compile'), bf16: precision === 'bf16' };
+}
 
 /** Writes what the driver reads. */
 export function writeTorchTask(folder: string, task: PeerTask, program: Program): void {
@@ -40,30 +38,26 @@ export function writeTorchTask(folder: string, task: PeerTask, program: Program)
   writeFileSync(path.join(folder, 'torch.json'), JSON.stringify(about));
 }
 
-/** Compiling the source of 50 units takes minutes; what takes longer than this is given up. */
-const PATIENCE_MS = 30 * 60_000;
-
 export class TorchHost implements PeerHost {
   readonly name = 'torch';
   readonly #python: string;
-  readonly #folder: string;
-  readonly #threads: number;
+  readonly #settings: HostSettings;
   readonly #open = new Set<Pipe>();
   version = '';
 
-  private constructor(python: string, folder: string, threads: number) {
+  private constructor(python: string, settings: HostSettings) {
     this.#python = python;
-    this.#folder = folder;
-    this.#threads = threads;
+    this.#settings = { ...settings, peers: settings.peers.filter(({ id }) => id.startsWith('torch')) };
   }
 
-  async #start(): Promise<Pipe> {
+  async #start(allocator: NodeJS.ProcessEnv = TUNED_ALLOCATOR): Promise<Pipe> {
     const driver = path.join(__dirname, 'torch_driver.py');
-    const threads = { OMP_NUM_THREADS: String(this.#threads), MKL_NUM_THREADS: String(this.#threads) };
-    const pipe = new Pipe('PyTorch', this.#python, [driver], { ...ENVIRONMENT, ...threads });
+    const { threads } = this.#settings;
+    const counts = { OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) };
+    const pipe = new Pipe('PyTorch', this.#python, [driver], { ...allocator, ...ENVIRONMENT, ...counts });
     this.#open.add(pipe);
-    const { version, isa } = await pipe.ask({ do: 'hello', threads: this.#threads });
-    this.version = `${version} (${isa}, ${this.#threads} threads, channels_last, tuned allocator)`;
+    const { version, isa } = await pipe.ask({ do: 'hello', threads });
+    this.version = `${version} (${isa}, ${threads} threads, channels_last, tuned allocator)`;
     return pipe;
   }
 
@@ -73,8 +67,9 @@ export class TorchHost implements PeerHost {
     await pipe.close();
   }
 
-  static async start(python: string, folder: string, threads: number): Promise<TorchHost> {
-    const host = new TorchHost(python, folder, threads);
+  /** @throws ExecutionError when the Python does not start or has no PyTorch. */
+  static async start(python: string, settings: HostSettings): Promise<TorchHost> {
+    const host = new TorchHost(python, settings);
     await host.#end(await host.#start());
     return host;
   }
@@ -91,28 +86,29 @@ export class TorchHost implements PeerHost {
 
   async open(task: PeerTask): Promise<PeerContender[]> {
     const { program, folder } = this.#write(task);
-    return VARIANTS.map((variant) => this.#contender(task, program, folder, variant));
+    return this.#settings.peers.map((peer) => this.#contender(task, program, folder, peer));
   }
 
   #write(task: PeerTask): { program: Program; folder: string } {
     const program = programOf(task.workload);
-    const folder = path.join(this.#folder, `torch-${task.row.id}`);
+    const folder = path.join(this.#settings.folder, `torch-${task.row.id}`);
     mkdirSync(folder, { recursive: true });
     writeTorchTask(folder, task, program);
     return { program, folder };
   }
 
-  #contender(task: PeerTask, program: Program, folder: string, variant: Variant): PeerContender {
-    const { name } = variant;
+  #contender(task: PeerTask, program: Program, folder: string, peer: Peer): PeerContender {
+    const { name, precision } = peer;
+    const { patience } = this.#settings;
     const out = path.join(folder, 'results.bin');
     let pipe: Pipe | undefined;
     return {
       name,
-      precision: variant.bf16 ? 'bf16' : 'float32',
+      precision,
       check: async () => {
         pipe = await this.#start();
-        await pipe.ask({ do: 'load', name, folder, variant });
-        await pipe.ask({ do: 'check', name, out }, PATIENCE_MS);
+        await pipe.ask({ do: 'load', name, folder, variant: variantOf(peer) }, patience);
+        await pipe.ask({ do: 'check', name, out }, patience);
         return resultsOf(readFileSync(out), program, task.trace.results.length);
       },
       sample: async (count) => (await pipe!.ask({ do: 'sample', name, count })).ms as number,
@@ -120,16 +116,27 @@ export class TorchHost implements PeerHost {
     };
   }
 
-  /** Peak resident memory of a process that takes the checked steps of a row, eager, float32. */
-  async peakBytes(task: PeerTask): Promise<number> {
+  /**
+   * Peak resident memory of a process that takes the checked steps of a row, eager, float32.
+   * @param tuned with the allocator that is fast, or with the ordinary one, which gives memory back.
+   */
+  async peak(task: PeerTask, tuned: boolean): Promise<PeerMemory> {
     const { folder } = this.#write(task);
+    const { patience } = this.#settings;
     const name = 'memory';
-    const pipe = await this.#start();
-    await pipe.ask({ do: 'load', name, folder, variant: VARIANTS[0]! });
-    await pipe.ask({ do: 'check', name, out: path.join(folder, 'results.bin') });
-    const { peakBytes } = await pipe.ask({ do: 'memory' });
-    await this.#end(pipe);
-    return peakBytes as number;
+    let pipe: Pipe | undefined;
+    try {
+      pipe = await this.#start(tuned ? TUNED_ALLOCATOR : {});
+      await pipe.ask({ do: 'load', name, folder, variant: EAGER }, patience);
+      await pipe.ask({ do: 'check', name, out: path.join(folder, 'results.bin') }, patience);
+      const { peakBytes } = await pipe.ask({ do: 'memory' });
+      return { peakBytes: peakBytes as number };
+    } catch (error) {
+      if (error instanceof NoAnswer) return { unanswered: error.seconds };
+      return { failed: error instanceof Error ? error.message : String(error) };
+    } finally {
+      await this.#end(pipe);
+    }
   }
 
   async close(): Promise<void> {

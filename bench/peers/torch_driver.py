@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import resource
+import signal
 import sys
 import time
 
@@ -152,6 +153,8 @@ def answer(tasks, request):
 
 
 def main():
+    # By an exception, on whose way out a compiler that is waited for is ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     tasks = {}
     for line in sys.stdin:

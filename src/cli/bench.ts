@@ -1,15 +1,18 @@
 // Measures the rows of the benchmarks on this machine: its ceilings first, then ours and the peers that a checkout's
 // bench/peers.ts brings, in turns. Called by `gramian bench` through engine.ts. The rule easy to break: a ratio comes from
-// one run; peers are checked against our results before any of them is timed.
-import { devices } from '../compile';
+// one run; peers, and our own bf16, are checked against our float32 results before any of them is timed.
+import { devices, type Precision } from '../compile';
 import { modelNamed } from '../models';
-import { type Environment, environment } from './bench/environment';
-import { contend, measureCeilings, type Placement, traceOurs } from './bench/ours';
-import { disagreement, type PeerContender, type PeerHost, TOLERANCE } from './bench/peer';
+import { environment } from './bench/environment';
+import { growthOf } from './bench/growth';
+import { measurementOf } from './bench/measurement';
+import { contend, measureCeilings, type Ours, OWN, type Placement, type Trace, traceOurs } from './bench/ours';
+import { disagreement, NoAnswer, type PeerContender, type PeerHost, TOLERANCE } from './bench/peer';
+import type { Measurement, OwnBf16, PeerMeasured, Report, Setting } from './bench/reports';
 import { type Group, inferRow, ROWS, type Row, selectRows, stepRow, type Workload } from './bench/rows';
-import { alternate, type Ceilings, type Rates, ratesOf, type Sampled } from './bench/statistics';
+import { alternate, type Ceilings, type Sampled } from './bench/statistics';
 
-export const TARGETS = ['kernels', 'step', 'infer', 'peers'] as const;
+export const TARGETS = ['kernels', 'step', 'infer', 'growth', 'peers'] as const;
 
 export interface MeasureOptions {
   readonly target: (typeof TARGETS)[number];
@@ -28,42 +31,19 @@ export interface MeasureOptions {
   };
 }
 
-/** The first thing that is reported. */
-export interface Setting {
-  readonly environment: Environment;
-  readonly ceilings: Readonly<Record<string, Ceilings | null>>;
-  readonly peers: Readonly<Record<string, string>>;
+/** Who and what is measured beside what the options say. */
+export interface Field {
+  readonly hosts?: readonly PeerHost[];
+  /** Why a peer is not among the hosts. */
+  readonly absent?: Readonly<Record<string, string>>;
+  readonly rows?: readonly Row[];
+  /** Measures our own ceilings; tests hand in a quick one. */
+  readonly probe?: typeof measureCeilings;
 }
-
-export interface Measured extends Sampled, Rates {
-  readonly imagesPerSecond?: number;
-}
-
-export interface PeerMeasured extends Partial<Measured> {
-  /** Largest relative difference to our results. */
-  readonly deviation?: number;
-  /** Set when the difference is too large; such a peer is not timed. */
-  readonly disagrees?: { readonly ours: readonly number[]; readonly theirs: readonly number[] };
-  /** Why it could not do the row. */
-  readonly failed?: string;
-}
-
-export interface Measurement {
-  readonly row: string;
-  readonly title: string;
-  readonly work: { readonly gflop: number; readonly megabytes: number };
-  readonly ours: Measured & { readonly arenaBytes: number };
-  readonly peers: Readonly<Record<string, PeerMeasured>>;
-  /** Time of the best float32 peer over ours; absent without one. */
-  readonly ratio?: number;
-  /** Time of the best peer of any precision over ours. */
-  readonly ratioAnyPrecision?: number;
-}
-
-export type Report = Setting | Measurement;
 
 /** Milliseconds in which the threads of one contender fall asleep before the next one's turn. */
 const SETTLE_MS = 50;
+const PRECISIONS = ['float32', 'bf16'] as const satisfies readonly Precision[];
 
 /** The rows that a command line asks for. */
 export function rowsFor(options: MeasureOptions, more: readonly Row[] = []): readonly Row[] {
@@ -82,34 +62,37 @@ export function rowsFor(options: MeasureOptions, more: readonly Row[] = []): rea
   return selectRows(all, rows);
 }
 
-function ceilingOf(ceilings: Setting['ceilings']): Ceilings {
-  const known = Object.entries(ceilings).flatMap(([name, one]) => (one && !name.includes('bf16') ? [one] : []));
-  return { gflops: Math.max(...known.map((one) => one.gflops)), gbps: Math.max(...known.map((one) => one.gbps)) };
-}
-
-async function settingOf(
-  options: MeasureOptions,
-  hosts: readonly PeerHost[],
-  probe: typeof measureCeilings,
-): Promise<Setting> {
-  const placement = placementOf(options);
+async function settingOf(options: MeasureOptions, field: Field): Promise<Setting> {
+  const { hosts = [], absent, probe = measureCeilings } = field;
   const cpu = devices().find(({ id }) => id === 'cpu');
   const found = environment({ isa: cpu?.isa ?? 'unknown', threads: options.threads ?? cpu?.threads ?? 1 });
-  let ceilings: Record<string, Ceilings | null> = {
-    'gramian float32': await probe(placement),
-    'gramian bf16': null,
-  };
+  let ceilings: Record<string, Ceilings> = {};
+  for (const precision of PRECISIONS) {
+    ceilings[`gramian ${precision}`] = await probe({ ...placementOf(options), precision });
+  }
   for (const host of hosts) ceilings = { ...ceilings, ...(await host.ceilings?.()) };
-  return {
-    environment: found,
-    ceilings,
-    peers: Object.fromEntries(hosts.map(({ name, version }) => [name, version])),
-  };
+  const peers = Object.fromEntries(hosts.map(({ name, version }) => [name, version]));
+  return { environment: found, ceilings, peers, ...(absent ? { absent } : {}) };
 }
 
 function placementOf(options: MeasureOptions, row?: Row): Placement {
   const threads = row?.threads ?? options.threads;
   return { device: options.device, ...(threads === undefined ? {} : { threads }) };
+}
+
+type Results = Trace['results'];
+
+/** Compares results with our float32 ones; without `disagrees` they may be timed. */
+function judge(ours: Results, theirs: Results, losses: boolean, precision: Precision): PeerMeasured {
+  const gap = disagreement(ours, theirs, losses);
+  if (gap <= TOLERANCE[precision]) return { deviation: gap };
+  const some = (results: Results): number[] => results.flatMap((step) => [...(step[0] ?? []).slice(0, 8)]).slice(0, 40);
+  return { deviation: gap, disagrees: { ours: some(ours), theirs: some(theirs) } };
+}
+
+function failure(error: unknown): PeerMeasured {
+  if (error instanceof NoAnswer) return { unanswered: error.seconds };
+  return { failed: error instanceof Error ? error.message : String(error) };
 }
 
 interface Checked {
@@ -118,92 +101,92 @@ interface Checked {
 }
 
 /** Gives the row to every peer and compares its results with ours. */
-async function check(row: Row, workload: Workload, placement: Placement, hosts: readonly PeerHost[]): Promise<Checked> {
+async function check(row: Row, workload: Workload, trace: Trace, hosts: readonly PeerHost[]): Promise<Checked> {
   const peers: Record<string, PeerMeasured> = {};
   const agreeing: PeerContender[] = [];
-  if (hosts.length === 0 || !row.peers) return { peers, agreeing };
-  const trace = await traceOurs(workload, placement);
   for (const host of hosts) {
     let contenders: readonly PeerContender[] = [];
     try {
       contenders = await host.open({ row, workload, trace });
     } catch (error) {
-      peers[host.name] = { failed: messageOf(error) };
+      peers[host.name] = failure(error);
     }
     for (const contender of contenders) {
+      const { name, precision } = contender;
       try {
-        const theirs = await contender.check();
-        const gap = disagreement(trace.results, theirs, workload.training !== undefined);
-        peers[contender.name] = { deviation: gap };
-        if (gap <= TOLERANCE[contender.precision]) agreeing.push(contender);
-        else {
-          const some = (results: typeof theirs): number[] =>
-            results.flatMap((step) => [...(step[0] ?? []).slice(0, 8)]).slice(0, 40);
-          peers[contender.name] = { deviation: gap, disagrees: { ours: some(trace.results), theirs: some(theirs) } };
-          await contender.drop();
-        }
+        peers[name] = judge(trace.results, await contender.check(), workload.training !== undefined, precision);
       } catch (error) {
-        peers[contender.name] = { failed: messageOf(error) };
-        await contender.drop();
+        peers[name] = failure(error);
       }
+      const { deviation, disagrees } = peers[name];
+      if (deviation !== undefined && !disagrees) agreeing.push(contender);
+      else await contender.drop();
     }
   }
   return { peers, agreeing };
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** Rows without products have no bf16 of their own, and growth is shown in float32. */
+function hasBf16(row: Row, workload: Workload): boolean {
+  return row.group !== 'growth' && workload.work.flops > 0;
+}
+
+/** Our bf16 against our float32. */
+async function checkBf16(workload: Workload, placement: Placement, trace: Trace): Promise<OwnBf16> {
+  const { results } = await traceOurs(workload, { ...placement, precision: 'bf16' });
+  const judged = judge(trace.results, results, workload.training !== undefined, 'bf16');
+  return { ...judged, tolerance: TOLERANCE.bf16 };
+}
+
+/** Turns of ours, our bf16 and the peers; a peer that fails in one has no times and is told of in `peers`. */
+function turns(ours: readonly Ours[], { peers, agreeing }: Checked, seconds: number): Promise<Map<string, Sampled>> {
+  return alternate([...ours, ...agreeing], {
+    seconds,
+    settleMs: SETTLE_MS,
+    onFailure: (name, error) => {
+      if (ours.some((one) => one.name === name)) throw error;
+      peers[name] = failure(error);
+    },
+  });
 }
 
 async function measureRow(
   row: Row,
   options: MeasureOptions,
-  ceilings: Ceilings,
+  ceilings: Setting['ceilings'],
   hosts: readonly PeerHost[],
 ): Promise<Measurement> {
   const placement = placementOf(options, row);
   const workload = row.build();
-  const { peers, agreeing } = await check(row, workload, placement, hosts);
-  const ours = contend(workload, placement);
+  const compared = row.peers && hosts.length > 0;
+  const low = hasBf16(row, workload);
+  const trace = compared || low ? await traceOurs(workload, placement) : undefined;
+  const bf16 = low ? await checkBf16(workload, placement, trace!) : undefined;
+  const checked = compared ? await check(row, workload, trace!, hosts) : { peers: {}, agreeing: [] };
+  const ours: Ours[] = [];
   try {
-    const times = await alternate([ours, ...agreeing], { seconds: options.seconds, settleMs: SETTLE_MS });
-    const measured = (name: string): Measured => {
-      const sampled = times.get(name)!;
-      const images = row.batch === undefined ? {} : { imagesPerSecond: (1000 * row.batch) / sampled.medianMs };
-      return { ...sampled, ...ratesOf(workload.work, sampled.medianMs, ceilings), ...images };
-    };
-    for (const { name } of agreeing) peers[name] = { ...peers[name], ...measured(name) };
-    const own = measured(ours.name);
-    const best = (chosen: readonly PeerContender[]): number =>
-      Math.min(...chosen.map(({ name }) => times.get(name)!.medianMs)) / own.medianMs;
-    const precise = agreeing.filter(({ precision }) => precision === 'float32');
-    return {
-      row: row.id,
-      title: row.title,
-      work: { gflop: workload.work.flops / 1e9, megabytes: workload.work.bytes / 1e6 },
-      ours: { ...own, arenaBytes: ours.plan.describe().arenaBytes },
-      peers,
-      ...(precise.length > 0 ? { ratio: best(precise) } : {}),
-      ...(agreeing.length > 0 ? { ratioAnyPrecision: best(agreeing) } : {}),
-    };
+    ours.push(contend(workload, placement));
+    if (bf16 && !bf16.disagrees) ours.push(contend(workload, { ...placement, precision: 'bf16' }));
+    const times = await turns(ours, checked, options.seconds);
+    const { arenaBytes } = ours[0]!.plan.describe();
+    return measurementOf({ row, work: workload.work, arenaBytes, times, own: OWN, bf16, ...checked }, ceilings);
   } finally {
-    ours.dispose();
-    for (const contender of agreeing) await contender.drop();
+    for (const one of ours) one.dispose();
+    for (const contender of checked.agreeing) await contender.drop();
   }
 }
 
-/**
- * The setting, then one row after the other, so that nothing competes with what is measured.
- * @param probe measures our own ceilings; tests hand in a quick one.
- */
-export async function* measure(
-  options: MeasureOptions,
-  hosts: readonly PeerHost[] = [],
-  rows: readonly Row[] = rowsFor(options),
-  probe: typeof measureCeilings = measureCeilings,
-): AsyncGenerator<Report> {
-  const setting = await settingOf(options, hosts, probe);
+/** The setting, then one row after the other, so that nothing competes with what is measured, then how cost grows. */
+export async function* measure(options: MeasureOptions, field: Field = {}): AsyncGenerator<Report> {
+  const { hosts = [], rows = rowsFor(options) } = field;
+  const setting = await settingOf(options, field);
   yield setting;
-  const ceilings = ceilingOf(setting.ceilings);
-  for (const row of rows) yield await measureRow(row, options, ceilings, hosts);
+  const measurements: Measurement[] = [];
+  for (const row of rows) {
+    const measurement = await measureRow(row, options, setting.ceilings, hosts);
+    measurements.push(measurement);
+    yield measurement;
+  }
+  const growth = growthOf(rows, measurements);
+  if (growth) yield growth;
 }

@@ -5,7 +5,8 @@ import type { EndEvent, Evaluation } from '../report/events';
 import type { EvaluateOptions, Prediction } from '../train/evaluate';
 import type { Summary, SummaryOptions } from '../train/summarize';
 import type { TrainHooks, TrainSettings } from '../train/train';
-import type { MeasureOptions, Report } from './bench';
+import type { MeasureOptions } from './bench';
+import type { Report } from './bench/reports';
 
 export interface SynthOptions {
   readonly count: number;

@@ -71,6 +71,28 @@ describe('turns', () => {
     expect(new Set(rests)).toEqual(new Set([7]));
   });
 
+  it('go on without one that fails, if somebody hears of it', async () => {
+    let left = 3;
+    const dies = {
+      name: 'dies',
+      sample: async () => {
+        left -= 1;
+        if (left === 0) throw new Error('gone');
+        return 30;
+      },
+    };
+    const lasts = { name: 'lasts', sample: async (count: number) => 30 * count };
+    const heard: string[] = [];
+    const onFailure = (name: string, error: unknown) => void heard.push(`${name}: ${(error as Error).message}`);
+    const times = await alternate([dies, lasts], { seconds: 0.1, onFailure });
+    expect([...times.keys()]).toEqual(['lasts']);
+    expect(heard).toEqual(['dies: gone']);
+    left = 1;
+    expect([...(await alternate([dies, lasts], { seconds: 0.1, onFailure })).keys()]).toEqual(['lasts']);
+    left = 2;
+    await expect(alternate([dies, lasts], { seconds: 0.1 })).rejects.toThrow('gone');
+  });
+
   it('end for work that takes no time at all', async () => {
     const times = await alternate([{ name: 'a', sample: async () => 0 }], { seconds: 0.01 });
     expect(times.get('a')!.medianMs).toBe(0);

@@ -99,6 +99,12 @@ const REFUSED: [line: string, says: string][] = [
   ['synth --out x.csv --count 2', '--count expects an integer from 3'],
   ['synth --out x.csv --count 1e99', '--count expects'],
   ['bench kernels --seconds 0', '--seconds expects a number above 0'],
+  ['bench peers --patience 0', '--patience expects a number above 0'],
+  ['bench peers --peers torch-egaer', 'there is no "torch-egaer"; did you mean "torch-eager"?'],
+  ['bench peers --peers ,', '--peers expects peers by id or its beginning; none was given'],
+  ['bench peers --peers torch', '--peers torch-eager needs --python PATH'],
+  ['bench step --patience 9', '--patience is about peers'],
+  ['bench step --tfjs-node .', '--tfjs-node is about peers'],
   // Sizes.
   ['train --input 48', '--input expects HxW'],
   ['train --input 48x48x1', '--input expects HxW'],

@@ -1,5 +1,6 @@
 // Streams and an engine for tests of the command line: everything written is kept, nothing is computed.
-import type { Measurement, MeasureOptions, Setting } from '../../src/cli/bench';
+import type { MeasureOptions } from '../../src/cli/bench';
+import type { Measurement, Setting } from '../../src/cli/bench/reports';
 import type { Engine } from '../../src/cli/engine';
 import type { Io } from '../../src/cli/io';
 import type { EndEvent, Evaluation, TrainEvent } from '../../src/report/events';
@@ -106,7 +107,7 @@ export const fakeSetting: Setting = {
     ...{ cpu: 'a processor', cores: 2, memoryGiB: 8, isa: 'avx2', threads: 2, node: 'v20.0.0', gramian: '0.0.0' },
     load: [0, 0, 0],
   },
-  ceilings: { 'gramian float32': { gflops: 100, gbps: 20 }, 'gramian bf16': null },
+  ceilings: { 'gramian float32': { gflops: 100, gbps: 20 }, 'gramian bf16': { gflops: 200, gbps: 20 } },
   peers: {},
 };
 

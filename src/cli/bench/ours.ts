@@ -6,7 +6,7 @@ import * as ops from '../../graph/ops';
 import { CHECK_STEPS, type Workload } from './rows';
 import { type Ceilings, type Contender, median } from './statistics';
 
-export type Placement = Pick<CompileOptions, 'device' | 'threads'>;
+export type Placement = Pick<CompileOptions, 'device' | 'threads' | 'precision'>;
 
 /** Values of a workload's tensors over some steps: [step][tensor]. */
 export interface Trace {
@@ -42,10 +42,13 @@ export interface Ours extends Contender {
   dispose(): void;
 }
 
+/** Our names among the contenders. */
+export const OWN = { float32: 'gramian', bf16: 'gramian bf16' } as const;
+
 export function contend(workload: Workload, placement: Placement): Ours {
   const plan = compile(workload.graph, { outputs: workload.outputs, ...placement });
   return {
-    name: 'gramian',
+    name: OWN[placement.precision ?? 'float32'],
     plan,
     async sample(count) {
       const started = performance.now();
@@ -71,7 +74,7 @@ async function timeOf(graph: Graph, first: ReturnType<typeof ops.slice>, placeme
   return median(times.slice(1));
 }
 
-/** A large product and a large copy by our own kernels. */
+/** A large product, in the placement's precision, and a large copy by our own kernels. */
 export async function measureCeilings(placement: Placement): Promise<Ceilings> {
   const product = new Graph({ training: false });
   const square = (name: string) => product.state(name, [PRODUCT, PRODUCT], 'f32', 0.5);

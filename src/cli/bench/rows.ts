@@ -8,14 +8,17 @@ import { Graph, sizeOf, type Tensor, type TensorData } from '../../graph/graph';
 import * as ops from '../../graph/ops';
 import { type ModelFunction, modelNamed } from '../../models';
 import { OBJECTIVE_DEFAULTS } from '../../objectives/options';
-import { nearest } from '../../text';
 import { trainingGraph } from '../../train/trainer';
+import { selectById, unknownWord } from './select';
 import { smallNet } from './smallNet';
 import type { Work } from './statistics';
 import { workOf } from './work';
 
 export const GROUPS = ['kernels', 'step', 'infer', 'growth', 'memory'] as const;
 export type Group = (typeof GROUPS)[number];
+
+/** The quantities in which rows of the growth table differ. */
+export type Along = 'batch' | 'input' | 'blocks' | 'threads';
 
 export interface Row {
   readonly id: string;
@@ -26,6 +29,8 @@ export interface Row {
   readonly peers: boolean;
   readonly batch?: number;
   readonly threads?: number;
+  /** Its place in the growth table. */
+  readonly growth?: { readonly along: Along; readonly value: number };
   build(): Workload;
 }
 
@@ -205,19 +210,20 @@ const netOf = (name: string, batch: number, side = 48): NetSettings => ({
   batch,
 });
 
+/** CFPN's local step (or denseFpn's, which has any number of blocks), one quantity changed at a time. */
 function growthRows(): Row[] {
-  const extra = (threads?: number): Partial<Row> => ({
-    group: 'growth',
-    peers: false,
-    ...(threads === undefined ? {} : { threads }),
-  });
+  const row = (along: Along, value: number, net: NetSettings, extra: Partial<Row> = {}): Row =>
+    stepRow(`growth-${along}-${value}`, net, 'cka', {
+      group: 'growth',
+      peers: false,
+      growth: { along, value },
+      ...extra,
+    });
   return [
-    ...[16, 32, 64, 128, 256, 512].map((batch) =>
-      stepRow(`growth-batch-${batch}`, netOf('cfpn', batch), 'cka', extra()),
-    ),
-    ...[48, 96, 160, 224].map((side) => stepRow(`growth-input-${side}`, netOf('cfpn', 32, side), 'cka', extra())),
-    ...[1, 2, 3, 4].map((blocks) => stepRow(`growth-blocks-${blocks}`, netOf(`denseFpn${blocks}`, 64), 'cka', extra())),
-    ...[1, 2].map((threads) => stepRow(`growth-threads-${threads}`, netOf('cfpn', 64), 'cka', extra(threads))),
+    ...[16, 32, 64, 128, 256, 512].map((batch) => row('batch', batch, netOf('cfpn', batch))),
+    ...[48, 96, 160, 224].map((side) => row('input', side, netOf('cfpn', 32, side))),
+    ...[1, 2, 3, 4].map((blocks) => row('blocks', blocks, netOf(`denseFpn${blocks}`, 64))),
+    ...[1, 2].map((threads) => row('threads', threads, netOf('cfpn', 64), { threads })),
   ];
 }
 
@@ -237,12 +243,11 @@ export const ROWS: readonly Row[] = [
  * The rows that `words` (ids, or beginnings of ids up to a dash: `growth`, `cfpn-bp`) name, in the order of the table.
  * @throws ArgumentError for a word that names none, with the nearest.
  */
-export function selectRows<T extends { readonly id: string }>(rows: readonly T[], words: readonly string[]): T[] {
-  const names = (word: string, id: string): boolean => id === word || id.startsWith(`${word}-`);
-  for (const word of words) {
-    if (rows.some(({ id }) => names(word, id))) continue;
-    const ids = rows.map(({ id }) => id);
-    throw new ArgumentError(`[bench] --rows expects ids of rows, there is no "${word}"${nearest(word, ids)}`);
-  }
-  return rows.filter(({ id }) => words.some((word) => names(word, id)));
+export function selectRows<T extends { readonly id: string }>(
+  rows: readonly T[],
+  words: readonly string[],
+): readonly T[] {
+  const unknown = unknownWord(rows, words);
+  if (unknown !== undefined) throw new ArgumentError(`[bench] --rows expects ids of rows, ${unknown}`);
+  return selectById(rows, words);
 }

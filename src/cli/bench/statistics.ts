@@ -20,7 +20,7 @@ export interface Work {
 
 /** What this machine can do at most. */
 export interface Ceilings {
-  /** Large float32 product. */
+  /** Large product, in the precision that the ceiling is of. */
   readonly gflops: number;
   /** Copy of a large array, read plus written. */
   readonly gbps: number;
@@ -46,6 +46,8 @@ export interface AlternateOptions {
   /** Milliseconds of rest before each turn, in which the threads of the one before fall asleep. */
   readonly settleMs?: number;
   readonly sleep?: (ms: number) => Promise<unknown>;
+  /** Hears of a contender that fails, which then has no more turns and no times. May throw, as it does when absent. */
+  readonly onFailure?: (name: string, error: unknown) => void;
 }
 
 const SAMPLE_MS = 20;
@@ -99,30 +101,46 @@ interface Turns {
 
 const rest = (ms: number): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, ms));
 
+function fail(_name: string, error: unknown): never {
+  throw error;
+}
+
 /** Lets the contenders take turns until each has its samples and its time. Two first turns warm up and set the counts. */
 export async function alternate(
   contenders: readonly Contender[],
   options: AlternateOptions,
 ): Promise<Map<string, Sampled>> {
-  const { seconds, settleMs = 0, sleep = rest } = options;
-  const settle = async (): Promise<void> => void (contenders.length > 1 && settleMs > 0 && (await sleep(settleMs)));
-  const all: Turns[] = [];
+  const { seconds, settleMs = 0, sleep = rest, onFailure = fail } = options;
+  const all = new Set<Turns>();
+  /** The milliseconds of a turn; undefined when it failed. */
+  const turn = async (contender: Contender, count: number): Promise<number | undefined> => {
+    if (contenders.length > 1 && settleMs > 0) await sleep(settleMs);
+    try {
+      return await contender.sample(count);
+    } catch (error) {
+      onFailure(contender.name, error);
+      return undefined;
+    }
+  };
   for (const contender of contenders) {
-    await settle();
-    const cold = await contender.sample(1);
-    const warm = cold >= VERY_LONG_MS ? cold : await contender.sample(1);
-    all.push({ contender, count: repetitions(warm), least: leastSamples(warm), times: [], spentMs: 0 });
+    const cold = await turn(contender, 1);
+    const warm = cold === undefined || cold >= VERY_LONG_MS ? cold : await turn(contender, 1);
+    if (warm === undefined) continue;
+    all.add({ contender, count: repetitions(warm), least: leastSamples(warm), times: [], spentMs: 0 });
   }
   const waiting = (turns: Turns): boolean => turns.times.length < turns.least || turns.spentMs < seconds * 1000;
-  while (all.some(waiting)) {
-    for (const turns of all.filter(waiting)) {
-      await settle();
-      const took = await turns.contender.sample(turns.count);
+  while ([...all].some(waiting)) {
+    for (const turns of [...all].filter(waiting)) {
+      const took = await turn(turns.contender, turns.count);
+      if (took === undefined) {
+        all.delete(turns);
+        continue;
+      }
       turns.spentMs += Math.max(took, 1e-3);
       turns.times.push(took / turns.count);
     }
   }
-  return new Map(all.map(({ contender, times }) => [contender.name, summarize(times)]));
+  return new Map([...all].map(({ contender, times }) => [contender.name, summarize(times)]));
 }
 
 /** Rates of work done in `medianMs`. The roofline is the longer of the two least times over the time taken. */

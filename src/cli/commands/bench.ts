@@ -2,17 +2,28 @@
 // needs their packages, so it lives in a checkout's bench/peers.ts and is started from here when it is there.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { DataError } from '../../errors';
 import { nearest } from '../../text';
-import type { Measurement, MeasureOptions, PeerMeasured, Report, Setting } from '../bench';
-import { formatBytes, formatCount } from '../format';
+import type { MeasureOptions } from '../bench';
+import { PATIENCE, PEERS, type Peer } from '../bench/peer';
+import type { Report } from '../bench/reports';
+import { Results } from '../bench/results';
+import { selectById, unknownWord, wordsOf } from '../bench/select';
+import { reportLines } from '../bench/text';
 import { type Io, json } from '../io';
-import { type OptionTable, type Parsed, UsageError } from '../options';
+import { flagOf, type OptionTable, type Parsed, UsageError } from '../options';
 import { type Command, deviceOption, jsonOption, present, threadsOption } from './shared';
 
-const TARGETS = ['kernels', 'step', 'infer', 'peers'] as const;
+const TARGETS = ['kernels', 'step', 'infer', 'growth', 'peers'] as const;
 type Target = (typeof TARGETS)[number];
+
+function unknownPeer(list: string): string | undefined {
+  const unknown = unknownWord(PEERS, wordsOf(list));
+  return unknown && `expects peers by id or its beginning; ${unknown}`;
+}
 
 const options = {
   rows: {
@@ -21,11 +32,30 @@ const options = {
     help: 'rows of any group by id or its beginning (growth, cfpn-bp); by default all of WHAT',
   },
   python: { type: 'text', value: 'PATH', help: 'a Python with PyTorch, which is then a peer; in a checkout' },
+  peers: {
+    type: 'text',
+    value: 'ID,...',
+    check: unknownPeer,
+    help: `compare with these only, by id or its beginning: ${PEERS.map(({ id }) => id).join(', ')}; in a checkout`,
+  },
+  patience: {
+    type: 'number',
+    min: 0,
+    above: true,
+    max: 1_000_000,
+    default: PATIENCE,
+    help: 'seconds to wait for a peer to load a row and to compute it first',
+  },
+  tfjsNode: {
+    type: 'text',
+    value: 'DIR',
+    help: '@tensorflow/tfjs-node, or whose node_modules has it; by default where you are',
+  },
   model: { type: 'text', value: 'NAME', default: 'cfpn', help: 'one network instead of the rows of step and infer' },
   input: {
     type: 'size',
     extents: ['H', 'W', 'C'],
-    min: 8,
+    min: 1,
     max: 4096,
     default: [48, 48, 1],
     help: 'size of its images',
@@ -35,70 +65,20 @@ const options = {
   seconds: { type: 'number', min: 0, above: true, max: 3600, default: 1, help: 'time spent on each measurement' },
   threads: threadsOption,
   device: deviceOption,
+  out: { type: 'text', value: 'FILE', help: 'keep all that is reported in a JSON file; peers do so in bench/results' },
   json: jsonOption,
 } as const satisfies OptionTable;
 
-/** Four significant digits. */
-const short = (value: number): string => String(Number(value.toPrecision(4)));
-const milliseconds = (value: number): string => `${short(value)} ms`.padStart(12);
-
-function settingLines({ environment, ceilings, peers }: Setting): string {
-  const { cpu, cores, isa, threads, node, gramian, commit, load } = environment;
-  const lines = [
-    `${cpu}, ${cores} cores, ${isa}, ${threads} threads, Node ${node}, gramian ${gramian}${commit ? ` ${commit}` : ''}, load ${load.join(' ')}`,
-    ...Object.entries(ceilings).map(([name, one]) =>
-      one === null
-        ? `ceiling ${name}: not in this version`
-        : `ceiling ${name}: ${formatCount(one.gflops)} GFLOP/s, copy ${formatCount(one.gbps)} GB/s`,
-    ),
-    ...Object.entries(peers).map(([name, version]) => `peer ${name}: ${version}`),
-  ];
-  return `${lines.join('\n')}\n`;
-}
-
-function peerLine(name: string, peer: PeerMeasured, ours: number): string {
-  const start = `  ${name.padEnd(40)}`;
-  if (peer.failed !== undefined) return `${start}${'failed'.padStart(12)}  ${peer.failed.split('\n')[0]}\n`;
-  const gap = `deviation ${(peer.deviation ?? 0).toExponential(1)}`;
-  if (peer.disagrees) {
-    const some = (values: readonly number[]): string => values.slice(0, 5).map(short).join(' ');
-    return `${start}${'disagrees'.padStart(12)}  ${gap}: ours ${some(peer.disagrees.ours)}, theirs ${some(peer.disagrees.theirs)}\n`;
-  }
-  if (peer.medianMs === undefined) return `${start}${'not timed'.padStart(12)}  ${gap}\n`;
-  return `${start}${milliseconds(peer.medianMs)}  ${(peer.medianMs / ours).toFixed(2)} x ours, ${gap}\n`;
-}
-
-/** A row and its peers, as people read them. */
-export function rowLines(one: Measurement): string {
-  const { ours } = one;
-  const rates = [
-    `+-${short(ours.spreadMs)}`,
-    `${formatCount(ours.gflops)} GFLOP/s`,
-    `${formatCount(ours.gbps)} GB/s`,
-    ours.roofline === undefined ? '' : `${(100 * ours.roofline).toFixed(0)} % of the roofline`,
-    ours.imagesPerSecond === undefined ? '' : `${formatCount(ours.imagesPerSecond)} images/s`,
-    `arena ${formatBytes(ours.arenaBytes)}`,
-    one.ratio === undefined ? '' : `ratio ${one.ratio.toFixed(2)}`,
-  ];
-  const own = `${one.title.padEnd(42)}${milliseconds(ours.medianMs)}  ${rates.filter(Boolean).join(', ')}\n`;
-  return (
-    own +
-    Object.entries(one.peers)
-      .map(([name, peer]) => peerLine(name, peer, ours.medianMs))
-      .join('')
-  );
-}
-
 export function report(io: Io, one: Report, asJson: boolean): void {
   if (asJson) json(io, one);
-  else io.out('environment' in one ? settingLines(one) : rowLines(one));
+  else io.out(reportLines(one));
 }
 
 /** What the command line asks to be measured. */
 export function measureOptions({ values, given, positionals }: Parsed<typeof options>): MeasureOptions {
   const target = positionals[0] as Target;
   const { model, batch, classes, seconds, threads, device } = values;
-  const rows = values.rows?.split(',').filter(Boolean);
+  const rows = values.rows === undefined ? undefined : wordsOf(values.rows);
   const own = (['model', 'input', 'batch', 'classes'] as const).filter((key) => given.has(key));
   if (own.length > 0 && target !== 'step' && target !== 'infer') {
     throw new UsageError(`--${own[0]} describes the one network of step or infer, not of ${target}`);
@@ -109,6 +89,33 @@ export function measureOptions({ values, given, positionals }: Parsed<typeof opt
   return { target, seconds, device, ...present({ threads, rows, net }) };
 }
 
+/** What the command line says about other libraries. */
+export interface PeerOptions {
+  /** Those to compare with, when it names some. */
+  readonly chosen?: readonly Peer[];
+  readonly python?: string;
+  readonly tfjsNode?: string;
+  /** Seconds. */
+  readonly patience: number;
+  readonly out?: string;
+}
+
+export function peerOptions({ values, given, positionals }: Parsed<typeof options>): PeerOptions {
+  const { python, peers, patience, tfjsNode, out } = values;
+  const chosen = peers === undefined ? undefined : selectById(PEERS, wordsOf(peers));
+  const torch = chosen?.find(({ id }) => id.startsWith('torch'));
+  if (torch && python === undefined) {
+    throw new UsageError(`--peers ${torch.id} needs --python PATH, a Python with PyTorch`);
+  }
+  const idle = (['patience', 'tfjsNode'] as const).find((key) => given.has(key));
+  if (idle && positionals[0] !== 'peers' && python === undefined && !chosen) {
+    throw new UsageError(
+      `--${flagOf(idle)} is about peers, and none is asked for; give --peers or --python, or bench peers`,
+    );
+  }
+  return { patience, ...present({ chosen, python, tfjsNode, out }) };
+}
+
 /** Hands over to bench/peers.ts; its exit code is ours. */
 function runPeers(args: readonly string[]): Promise<number> {
   const root = join(__dirname, '../../..');
@@ -116,7 +123,9 @@ function runPeers(args: readonly string[]): Promise<number> {
   if (!existsSync(script)) {
     throw new DataError(`[bench] peers are compared from a checkout of Gramian; there is no ${script}`);
   }
-  const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], { cwd: root, stdio: 'inherit' });
+  // The folder stays the user's, for the paths on the command line.
+  const tsx = pathToFileURL(createRequire(join(root, 'package.json')).resolve('tsx')).href;
+  const child = spawn(process.execPath, ['--import', tsx, script, ...args], { stdio: 'inherit' });
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('exit', (code) => resolve(code ?? 1));
@@ -127,8 +136,8 @@ function runPeers(args: readonly string[]): Promise<number> {
 function argumentsOf({ values, given, positionals }: Parsed<typeof options>): string[] {
   const words = Object.entries(values).flatMap(([key, value]) => {
     if (!given.has(key)) return [];
-    if (value === true) return [`--${key}`];
-    return [`--${key}=${Array.isArray(value) ? value.join('x') : value}`];
+    if (value === true) return [`--${flagOf(key)}`];
+    return [`--${flagOf(key)}=${Array.isArray(value) ? value.join('x') : value}`];
   });
   return [...positionals, ...words];
 }
@@ -141,18 +150,25 @@ export const command: Command<typeof options> = {
     examples: [
       'gramian bench kernels',
       'gramian bench step --model cfpn --batch 128 --json',
+      'gramian bench growth',
       'gramian bench peers --python venv/bin/python --rows small,hsic',
+      'gramian bench peers --python venv/bin/python --peers torch-eager --patience 300 --rows cfpn',
     ],
   },
   async run(parsed, io, engine) {
     const asked = measureOptions(parsed);
+    const { chosen, python, out } = peerOptions(parsed);
     if (asked.net) {
       const names = await engine.modelNames();
       const { model } = asked.net;
       if (!names.includes(model)) throw new UsageError(`--model: there is no "${model}"${nearest(model, names)}`);
     }
-    if (asked.target === 'peers' || parsed.values.python !== undefined) return runPeers(argumentsOf(parsed));
-    for await (const one of engine.measure(asked)) report(io, one, parsed.values.json);
+    if (asked.target === 'peers' || python !== undefined || chosen) return runPeers(argumentsOf(parsed));
+    const results = out === undefined ? undefined : new Results(() => out);
+    for await (const one of engine.measure(asked)) {
+      results?.add(one);
+      report(io, one, parsed.values.json);
+    }
     return 0;
   },
 };
