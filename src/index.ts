@@ -11,6 +11,7 @@ export {
 export { loadData } from './data/load';
 export { type DataSplits, type ImageDataset, pixelStatistics } from './data/types';
 export * from './errors';
+export * as features from './features';
 export { grad } from './graph/gradients';
 export { type DType, Graph, type Shape, type Tensor, type TensorData, type Unit } from './graph/graph';
 export * as ops from './graph/ops';

@@ -12,6 +12,7 @@ const srcRooms: Record<string, readonly string[] | '*'> = {
   index: '*',
   cli: '*',
   recipes: '*',
+  features: ['train', 'data'],
   train: '*',
   report: '*',
   data: [],
