@@ -23,6 +23,15 @@ export { OBJECTIVE_DEFAULTS, OBJECTIVES, type ObjectiveOptions } from './objecti
 export { OPTIMIZERS, type OptimizerOptions, update } from './optim';
 export type { EndEvent, EpochEvent, Evaluation, StepEvent, TrainEvent } from './report/events';
 export { TRAIN_DEFAULTS, type TrainConfig } from './train/config';
+export {
+  DistributionRemoval,
+  type DistributionRemovalOptions,
+  type RemovalRecord,
+  type RemovalResult,
+  type RemovalRule,
+  type RemovalState,
+  removalRule,
+} from './train/distributionRemoval';
 export { type EvaluateOptions, evaluate, type Prediction, predict } from './train/evaluate';
 export type { NetworkSpec } from './train/evaluator';
 export { loadSafetensors, saveSafetensors } from './train/safetensors';
