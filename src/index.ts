@@ -11,6 +11,25 @@ export {
 export { loadData } from './data/load';
 export { type DataSplits, type ImageDataset, pixelStatistics } from './data/types';
 export * from './errors';
+export { type Fold, type FoldOptions, kFold, type Samples, twoFoldSpi } from './evaluation/folds';
+export {
+  type ClassSummary,
+  type ExperimentSummary,
+  type FoldResult,
+  type Spread,
+  spread,
+  summarizeRuns,
+} from './evaluation/summary';
+export {
+  type Cell,
+  type Column,
+  classTable,
+  confusionTable,
+  csvTable,
+  markdownTable,
+  scoreTable,
+  type Table,
+} from './evaluation/tables';
 export * as features from './features';
 export { grad } from './graph/gradients';
 export { type DType, Graph, type Shape, type Tensor, type TensorData, type Unit } from './graph/graph';
@@ -34,6 +53,7 @@ export {
 } from './train/distributionRemoval';
 export { type EvaluateOptions, evaluate, type Prediction, predict } from './train/evaluate';
 export type { NetworkSpec } from './train/evaluator';
+export { type ClassMetrics, confusion, type Metrics, metricsOf } from './train/metrics';
 export { loadSafetensors, saveSafetensors } from './train/safetensors';
 export { type Summary, summarize } from './train/summarize';
 export { type TrainHooks, type TrainSettings, train } from './train/train';

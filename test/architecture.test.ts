@@ -13,6 +13,7 @@ const srcRooms: Record<string, readonly string[] | '*'> = {
   cli: '*',
   recipes: '*',
   features: ['train', 'data'],
+  evaluation: ['train', 'data'],
   train: '*',
   report: '*',
   data: [],
