@@ -8,8 +8,8 @@ export {
   type Plan,
   type PlanDescription,
 } from './compile';
-export { loadData } from './data/load';
-export { type DataSplits, type ImageDataset, pixelStatistics } from './data/types';
+export { type LoadOptions, loadData } from './data/load';
+export { type DataSplits, EXPRESSIONS, type ImageDataset, merge, pixelStatistics, select } from './data/types';
 export * from './errors';
 export { type Fold, type FoldOptions, kFold, type Samples, twoFoldSpi } from './evaluation/folds';
 export {
