@@ -8,6 +8,12 @@ export {
   type Plan,
   type PlanDescription,
 } from './compile';
+export {
+  type DuplicateOptions,
+  type DuplicatePair,
+  type DuplicateReport,
+  findDuplicates,
+} from './data/duplicates';
 export { type LoadOptions, loadData } from './data/load';
 export { type DataSplits, EXPRESSIONS, type ImageDataset, merge, pixelStatistics, select } from './data/types';
 export * from './errors';
