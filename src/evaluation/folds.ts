@@ -80,11 +80,9 @@ function dealGroups(samples: Samples, folds: number, seed: number, stratified: b
   const harm = (fold: (typeof filled)[number], group: Group) =>
     group.counts.reduce((sum, c, k) => sum + (c === 0 ? 0 : (fold.counts[k]! * c) / totals[k]! ** 2), 0);
   const result = new Uint32Array(samples.count);
-  for (const [placed, group] of groups.entries()) {
-    // The last groups fill the folds that are still empty.
-    const empty = filled.filter(({ size }) => size === 0);
-    const open = empty.length === groups.length - placed ? empty : filled;
-    const best = open.reduce((least, fold) => {
+  for (const group of groups) {
+    // An empty fold is never harmed and is the smallest, so none stays empty.
+    const best = filled.reduce((least, fold) => {
       const difference = stratified ? harm(fold, group) - harm(least, group) : 0;
       return difference < 0 || (difference === 0 && fold.size < least.size) ? fold : least;
     });

@@ -87,7 +87,7 @@ function isRidge(
     [1, -1],
   ][octant] as [number, number];
   const there = (y: number, x: number) => (y < 0 || x < 0 || y >= height || x >= width ? 0 : magnitude[y * width + x]!);
-  // One comparison is strict: of a plateau two pixels wide, one remains.
+  // One comparison is strict: of a plateau two pixels wide one remains, and flat ground is no ridge.
   return magnitude[at]! >= there(row + dy, column + dx) && magnitude[at]! > there(row - dy, column - dx);
 }
 
@@ -120,15 +120,11 @@ export function canny(image: GrayImage, options: CannyOptions = {}): Uint8Array 
   const slopes = gradients({ height, width, pixels: smooth(image, sigma) });
   const magnitude = slopes.down.map((value, at) => Math.hypot(value, slopes.right[at]!));
   const upper = magnitude.toSorted()[Math.floor(quiet * magnitude.length)]!;
-  let brightest = 0;
-  for (let i = 0; i < image.pixels.length; i++) brightest = Math.max(brightest, Math.abs(image.pixels[i]!));
-  // What smoothing leaves of a flat image is rounding, not edges.
-  const floor = 1e-12 * brightest;
   const kind = new Uint8Array(magnitude.length);
   for (let row = 0; row < height; row++) {
     for (let column = 0; column < width; column++) {
       const value = magnitude[row * width + column]!;
-      if (value <= floor || value < low * upper || !isRidge(magnitude, height, width, row, column, slopes)) continue;
+      if (value < low * upper || !isRidge(magnitude, height, width, row, column, slopes)) continue;
       kind[row * width + column] = value >= upper ? STRONG : WEAK;
     }
   }

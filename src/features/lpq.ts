@@ -127,73 +127,75 @@ function whiteningOf(window: number, filters: Float64Array, correlation: number)
   return vectors;
 }
 
-/** Convolution along rows, only where the window fits: [height, width - window + 1]. */
-function alongRows({ height, width, pixels }: GrayImage, taps: Float64Array): Float64Array {
+/** Convolution along rows, only where the window fits: [height, width] to [height, width - window + 1]. */
+function alongRows(map: Float64Array, height: number, width: number, taps: Float64Array): Float64Array {
   const window = taps.length;
   const columns = width - window + 1;
   const out = new Float64Array(height * columns);
   for (let row = 0; row < height; row++) {
     for (let column = 0; column < columns; column++) {
       let sum = 0;
-      for (let k = 0; k < window; k++) sum += taps[k]! * pixels[row * width + column + window - 1 - k]!;
+      for (let k = 0; k < window; k++) sum += taps[k]! * map[row * width + column + window - 1 - k]!;
       out[row * columns + column] = sum;
     }
   }
   return out;
 }
 
-/** Convolution along one column of a map, at the window that begins in `row`. */
-function downColumn(map: Float64Array, columns: number, row: number, column: number, taps: Float64Array): number {
+/** Convolution along columns, only where the window fits: [height, width] to [height - window + 1, width]. */
+function alongColumns(map: Float64Array, width: number, taps: Float64Array): Float64Array {
   const window = taps.length;
-  let sum = 0;
-  for (let k = 0; k < window; k++) sum += taps[k]! * map[(row + window - 1 - k) * columns + column]!;
-  return sum;
+  const out = new Float64Array(map.length - (window - 1) * width);
+  for (let k = 0; k < window; k++) {
+    const from = (window - 1 - k) * width;
+    const tap = taps[k]!;
+    for (let at = 0; at < out.length; at++) out[at]! += tap * map[from + at]!;
+  }
+  return out;
+}
+
+/** The eight coefficients of every pixel that has a whole window, in the order of `filterRows`. */
+function coefficientsOf({ height, width, pixels }: GrayImage, { window, flat, wave }: Filters): Float64Array[] {
+  const map = Float64Array.from(pixels);
+  const across = (taps: Float64Array) => alongRows(map, height, width, taps);
+  const down = (part: Float64Array, taps: Float64Array) => alongColumns(part, width - window + 1, taps);
+  const [level, re, im] = [across(flat), across(wave.re), across(wave.im)];
+  const [rr, ri] = [down(re, wave.re), down(im, wave.re)];
+  const [ir, ii] = [down(re, wave.im), down(im, wave.im)];
+  return [
+    down(re, flat),
+    down(im, flat),
+    down(level, wave.re),
+    down(level, wave.im),
+    rr.map((value, at) => value - ii[at]!),
+    ri.map((value, at) => value + ir[at]!),
+    rr.map((value, at) => value + ii[at]!),
+    ir.map((value, at) => value - ri[at]!),
+  ];
 }
 
 /** The code of each pixel that has a whole window (equation 6; bit k is set where coefficient k is not negative). */
-function codesOf(image: GrayImage, { window, flat, wave, whitening }: Filters): LpqCodes {
+function codesOf(image: GrayImage, filters: Filters): LpqCodes {
+  const { window, whitening } = filters;
   checkImage('lpq', image, window);
   const [height, width] = [image.height - window + 1, image.width - window + 1];
-  const [acrossFlat, acrossRe, acrossIm] = [flat, wave.re, wave.im].map((taps) => alongRows(image, taps)) as [
-    Float64Array,
-    Float64Array,
-    Float64Array,
-  ];
   let brightest = 0;
   for (let i = 0; i < image.pixels.length; i++) brightest = Math.max(brightest, Math.abs(image.pixels[i]!));
-  const tolerance = 1e-12 * window * window * brightest;
+  const zero = -1e-12 * window * window * brightest;
+  const maps = coefficientsOf(image, filters);
   const codes = new Uint8Array(height * width);
-  const c = new Float64Array(COEFFICIENTS);
-  for (let row = 0; row < height; row++) {
-    for (let column = 0; column < width; column++) {
-      const down = (map: Float64Array, taps: Float64Array) => downColumn(map, width, row, column, taps);
-      c[0] = down(acrossRe, flat);
-      c[1] = down(acrossIm, flat);
-      c[2] = down(acrossFlat, wave.re);
-      c[3] = down(acrossFlat, wave.im);
-      const [rr, ri] = [down(acrossRe, wave.re), down(acrossIm, wave.re)];
-      const [ir, ii] = [down(acrossRe, wave.im), down(acrossIm, wave.im)];
-      c[4] = rr - ii;
-      c[5] = ri + ir;
-      c[6] = rr + ii;
-      c[7] = ir - ri;
-      codes[row * width + column] = quantise(c, whitening, tolerance);
+  const own = new Float64Array(COEFFICIENTS);
+  for (let at = 0; at < codes.length; at++) {
+    for (let k = 0; k < COEFFICIENTS; k++) own[k] = maps[k]![at]!;
+    let code = 0;
+    for (let k = 0; k < COEFFICIENTS; k++) {
+      let value = whitening ? 0 : own[k]!;
+      if (whitening) for (let j = 0; j < COEFFICIENTS; j++) value += whitening[k * COEFFICIENTS + j]! * own[j]!;
+      if (value >= zero) code |= 1 << k;
     }
+    codes[at] = code;
   }
   return { height, width, codes };
-}
-
-function quantise(c: Float64Array, whitening: Float64Array | undefined, tolerance: number): number {
-  let code = 0;
-  for (let k = 0; k < COEFFICIENTS; k++) {
-    let value = c[k]!;
-    if (whitening) {
-      value = 0;
-      for (let j = 0; j < COEFFICIENTS; j++) value += whitening[k * COEFFICIENTS + j]! * c[j]!;
-    }
-    if (value >= -tolerance) code |= 1 << k;
-  }
-  return code;
 }
 
 /** Histograms of the blocks, row by row, each summing to 1. */

@@ -1,7 +1,10 @@
 // What the hand-made features have in common: grey images in, one row of float64 numbers per sample out. Used by every
 // file of this folder. The rule easy to break: a row is one sample, and rows lie one behind the other in `data`.
-import type { ImageDataset } from '../data/types';
+import { setImmediate as turn } from 'node:timers/promises';
+import { type ImageDataset, type JobOptions, throwIfAborted } from '../data/types';
 import { ArgumentError, ShapeError } from '../errors';
+
+const IMAGES_PER_TURN = 8;
 
 /** [rows, columns], row-major, float64. */
 export interface Matrix {
@@ -68,8 +71,15 @@ export function checkImage(op: string, { height, width, pixels }: GrayImage, lea
   }
 }
 
-/** Describes every image of a one-channel data set: [count, descriptor.length]. Throws ShapeError for colour. */
-export function describeImages(dataset: ImageDataset, descriptor: Descriptor): Matrix {
+/**
+ * Describes every image of a one-channel data set: [count, descriptor.length]. The event loop gets its turn every few
+ * images. Throws ShapeError for colour, AbortError when the signal fires.
+ */
+export async function describeImages(
+  dataset: ImageDataset,
+  descriptor: Descriptor,
+  options: JobOptions = {},
+): Promise<Matrix> {
   const { name, count, height, width, channels, images } = dataset;
   if (channels !== 1) {
     throw new ShapeError(`[describeImages] expected images of 1 channel, got ${channels} in ${name}`);
@@ -77,6 +87,11 @@ export function describeImages(dataset: ImageDataset, descriptor: Descriptor): M
   const columns = descriptor.length;
   const data = new Float64Array(count * columns);
   for (let i = 0; i < count; i++) {
+    if (i % IMAGES_PER_TURN === 0) {
+      await turn();
+      throwIfAborted(options.signal, 'describeImages');
+      options.onProgress?.({ stage: `describe ${name}`, done: i, total: count });
+    }
     const pixels = images.subarray(i * height * width, (i + 1) * height * width);
     data.set(descriptor.describe({ height, width, pixels }), i * columns);
   }

@@ -120,6 +120,11 @@ describe('decodeGrayTiff', () => {
       () => tiff([noise(9, 1)], ([at]) => [...basics(3, 3), [273, 4, [at!]], [278, 3, [1]]]),
       'need 3 offsets, it has 1',
     ],
+    [
+      'too many strips',
+      () => tiff([noise(9, 1)], ([at]) => [...basics(3, 3), [273, 4, [at!, at!, at!]], [278, 3, [3]]]),
+      'need 1 offsets, it has 3',
+    ],
   ])('names what is wrong with %s', (_, make, reason) => {
     expect(() => decodeGrayTiff(make(), 'x.tiff')).toThrow(DataError);
     expect(() => decodeGrayTiff(make(), 'x.tiff')).toThrow(`[tiff] x.tiff: `);

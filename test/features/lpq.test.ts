@@ -1,7 +1,7 @@
 // LPQ against its definition: a Fourier sum over each pixel's window, the covariance of its coefficients by a full matrix
 // product, eigenvectors by Jacobi. Then what it is for: codes that blur does not change.
 import { describe, expect, it } from 'vitest';
-import { ArgumentError, ShapeError } from '../../src/errors';
+import { AbortError, ArgumentError, ShapeError } from '../../src/errors';
 import { describeImages, type GrayImage, lpq } from '../../src/features';
 import { jacobi, pixel, signed, texture } from './reference';
 
@@ -137,17 +137,19 @@ describe('histograms', () => {
     expect([descriptor.length, found.length]).toEqual([1536, 1536]);
     for (const [i, value] of found.entries()) expect(value).toBeCloseTo(wanted[i]! / sizes[Math.floor(i / 256)]!, 12);
   });
-  it('are the rows of a described data set', () => {
+  it('are the rows of a described data set', async () => {
     const dataset = {
       name: 'two',
       images: Uint8Array.from([1, 2].flatMap((seed) => Array.from(texture(12, 12, seed).pixels))),
       labels: Int32Array.of(0, 0),
       ...{ count: 2, height: 12, width: 12, channels: 1, classes: ['a'], synthetic: false },
     };
-    const { rows, columns, data } = describeImages(dataset, lpq());
+    const { rows, columns, data } = await describeImages(dataset, lpq());
     expect([rows, columns]).toEqual([2, 256]);
     expect(data.subarray(256)).toEqual(lpq().describe(texture(12, 12, 2)));
-    expect(() => describeImages({ ...dataset, channels: 3 }, lpq())).toThrow(ShapeError);
+    await expect(describeImages({ ...dataset, channels: 3 }, lpq())).rejects.toThrow(ShapeError);
+    const stopped = describeImages(dataset, lpq(), { signal: AbortSignal.abort() });
+    await expect(stopped).rejects.toThrow(AbortError);
   });
 });
 

@@ -106,6 +106,13 @@ describe('canny', () => {
     expect(new Set(columns).size).toBe(1);
     expect([7, 8]).toContain(columns[0]);
     expect(columns).toHaveLength(10);
+    // Without smoothing the gradient is equally large on both sides of the step: one of the two remains.
+    expect(canny(step(10, 16, 8), { quiet: 0.9, sigma: 0 }).reduce((a, b) => a + b, 0)).toBe(10);
+    // A dot on a flat ground: more than 70 % of the gradients are 0, and the ground is no edge.
+    const dot = Uint8Array.from({ length: 400 }, (_, at) => (at === 210 ? 90 : 20));
+    const around = canny({ height: 20, width: 20, pixels: dot });
+    expect(Array.from(around.keys()).filter((at) => around[at] && Math.abs(Math.floor(at / 20) - 10) > 3)).toEqual([]);
+    expect(around.reduce((a, b) => a + b, 0)).toBeGreaterThan(0);
     for (const value of [0, 77, 255]) {
       expect(canny({ height: 7, width: 5, pixels: new Uint8Array(35).fill(value) })).toEqual(new Uint8Array(35));
     }
