@@ -1,6 +1,6 @@
 // The hand-made features of paper 003 end to end: LPQ and PHOG, principal components of each, standardised, in two halves
-// trained and tested in turn. A nearest mean stands for the classifier; it must do far better than chance. Its five
-// components of each do not, on faces of varied light and pose; 60 and 20 do.
+// trained and tested in turn. A nearest mean stands for the classifier; it must do far better than chance. Five
+// components of each, as the paper has, are too few for these faces.
 import { describe, expect, it } from 'vitest';
 import { syntheticFaces } from '../../src/data/synthetic';
 import { type ImageDataset, select } from '../../src/data/types';
