@@ -8,9 +8,35 @@ export {
   type Plan,
   type PlanDescription,
 } from './compile';
-export { loadData } from './data/load';
-export { type DataSplits, type ImageDataset, pixelStatistics } from './data/types';
+export {
+  type DuplicateOptions,
+  type DuplicatePair,
+  type DuplicateReport,
+  findDuplicates,
+} from './data/duplicates';
+export { type LoadOptions, loadData } from './data/load';
+export { type DataSplits, EXPRESSIONS, type ImageDataset, merge, pixelStatistics, select } from './data/types';
 export * from './errors';
+export { type Fold, type FoldOptions, kFold, type Samples, twoFoldSpi } from './evaluation/folds';
+export {
+  type ClassSummary,
+  type ExperimentSummary,
+  type FoldResult,
+  type Spread,
+  spread,
+  summarizeRuns,
+} from './evaluation/summary';
+export {
+  type Cell,
+  type Column,
+  classTable,
+  confusionTable,
+  csvTable,
+  markdownTable,
+  scoreTable,
+  type Table,
+} from './evaluation/tables';
+export * as features from './features';
 export { grad } from './graph/gradients';
 export { type DType, Graph, type Shape, type Tensor, type TensorData, type Unit } from './graph/graph';
 export * as ops from './graph/ops';
@@ -22,8 +48,18 @@ export { OBJECTIVE_DEFAULTS, OBJECTIVES, type ObjectiveOptions } from './objecti
 export { OPTIMIZERS, type OptimizerOptions, update } from './optim';
 export type { EndEvent, EpochEvent, Evaluation, StepEvent, TrainEvent } from './report/events';
 export { TRAIN_DEFAULTS, type TrainConfig } from './train/config';
+export {
+  DistributionRemoval,
+  type DistributionRemovalOptions,
+  type RemovalRecord,
+  type RemovalResult,
+  type RemovalRule,
+  type RemovalState,
+  removalRule,
+} from './train/distributionRemoval';
 export { type EvaluateOptions, evaluate, type Prediction, predict } from './train/evaluate';
 export type { NetworkSpec } from './train/evaluator';
+export { type ClassMetrics, confusion, type Metrics, metricsOf } from './train/metrics';
 export { loadSafetensors, saveSafetensors } from './train/safetensors';
 export { type Summary, summarize } from './train/summarize';
 export { type TrainHooks, type TrainSettings, train } from './train/train';

@@ -12,6 +12,8 @@ const srcRooms: Record<string, readonly string[] | '*'> = {
   index: '*',
   cli: '*',
   recipes: '*',
+  features: ['train', 'data'],
+  evaluation: ['train', 'data'],
   train: '*',
   report: '*',
   data: [],

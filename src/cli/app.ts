@@ -38,6 +38,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   summary: entry('layers, parameters, multiply-adds and memory of a network', () => import('./commands/summary.js')),
   info: entry('version, devices, and why one is missing', () => import('./commands/info.js')),
   synth: entry('write synthetic faces as a FER2013 CSV', () => import('./commands/synth.js')),
+  duplicates: entry(
+    'find images that occur more than once, such as in train and test',
+    () => import('./commands/duplicates.js'),
+  ),
   bench: entry('time kernels, training steps and inference on this machine', () => import('./commands/bench.js')),
 };
 

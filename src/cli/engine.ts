@@ -1,6 +1,7 @@
 // What the commands need from the rest of Gramian, behind one interface, so that tests can put a fake in its place. The
 // rule easy to break: everything is loaded when first called, so that help and mistakes are answered without the addon.
 import type { DeviceInfo } from '../compile';
+import type { DuplicateReport } from '../data/duplicates';
 import type { EndEvent, Evaluation } from '../report/events';
 import type { EvaluateOptions, Prediction } from '../train/evaluate';
 import type { Summary, SummaryOptions } from '../train/summarize';
@@ -16,6 +17,20 @@ export interface SynthOptions {
   onProgress(stage: string, share: number): void;
 }
 
+export interface DuplicateSearch {
+  /** Look across this many folds, cut by class, instead of the splits. */
+  readonly folds?: number;
+  readonly bySubject: boolean;
+  readonly bits: number;
+  readonly difference: number;
+  readonly size?: readonly [number, number];
+  readonly limit?: number;
+  readonly seed: number;
+  readonly signal?: AbortSignal;
+  /** @param share 0 to 1 of the stage. */
+  onProgress(stage: string, share: number): void;
+}
+
 export interface Engine {
   train(settings: TrainSettings, hooks: TrainHooks): Promise<EndEvent>;
   evaluate(run: string, options: EvaluateOptions): Promise<Evaluation>;
@@ -25,6 +40,7 @@ export interface Engine {
   devices(): Promise<readonly DeviceInfo[]>;
   /** Draws faces and writes them as a FER2013 CSV; answers the images in each split. */
   synthesize(path: string, options: SynthOptions): Promise<Record<string, number>>;
+  duplicates(data: string, options: DuplicateSearch): Promise<DuplicateReport>;
   measure(options: MeasureOptions): AsyncIterable<Report>;
 }
 
@@ -40,6 +56,28 @@ async function synthesize(path: string, options: SynthOptions): Promise<Record<s
   return { train: train.count, ...(validation ? { validation: validation.count } : {}), test: test.count };
 }
 
+async function duplicates(data: string, options: DuplicateSearch): Promise<DuplicateReport> {
+  const { loadData } = await import('../data/load.js');
+  const { merge, select } = await import('../data/types.js');
+  const { findDuplicates } = await import('../data/duplicates.js');
+  const { kFold } = await import('../evaluation/folds.js');
+  const { folds, bySubject, bits, difference, size, limit, seed, signal } = options;
+  const onProgress = (progress: { stage: string; done: number; total: number }): void =>
+    options.onProgress(progress.stage, progress.done / progress.total);
+  const job = { signal, onProgress };
+  const { train, validation, test } = await loadData(data, { seed, size, limit, ...job });
+  const splits = [
+    { ...train, name: 'train' },
+    ...(validation ? [{ ...validation, name: 'validation' }] : []),
+    { ...test, name: 'test' },
+  ];
+  if (folds === undefined) return findDuplicates(splits, { bits, difference, ...job });
+  const whole = merge(splits, data);
+  const cut = kFold(whole, { folds, seed, stratified: true, grouped: bySubject });
+  const parts = cut.map((fold, k) => select(whole, fold.test, `fold ${k + 1}`));
+  return findDuplicates(parts, { bits, difference, ...job });
+}
+
 export const engine: Engine = {
   train: async (settings, hooks) => (await import('../train/train.js')).train(settings, hooks),
   evaluate: async (run, options) => (await import('../train/evaluate.js')).evaluate(run, options),
@@ -50,6 +88,7 @@ export const engine: Engine = {
   modelNames: async () => Object.keys((await import('../models/index.js')).models),
   devices: async () => (await import('../compile.js')).devices(),
   synthesize,
+  duplicates,
   async *measure(options) {
     yield* (await import('./bench.js')).measure(options);
   },

@@ -68,7 +68,7 @@ export function generalHelp(version: string, commands: Readonly<Record<string, {
     'Usage: gramian COMMAND [options]',
     '',
     'Commands:',
-    ...Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`),
+    ...Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(12)}${summary}`),
     '',
     'gramian COMMAND --help lists a command’s options. --version prints the version.',
     'Exit codes: 0 done, 1 failed, 2 the command line was not understood, 130 interrupted.',

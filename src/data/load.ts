@@ -1,5 +1,5 @@
-// The one entry to data: `loadData(spec)` turns mnist, fashion-mnist, idx:DIR, fer2013:FILE, folder:DIR or
-// synthetic[:COUNT] into splits in memory. Called by the CLI and the recipes.
+// The one entry to data: `loadData(spec)` turns mnist, fashion-mnist, idx:DIR, fer2013:FILE, ckplus:DIR, jaffe:DIR,
+// oulu-casia:DIR, sfew:DIR, folder:DIR or synthetic[:COUNT] into splits in memory. Called by the CLI and the recipes.
 // The rule easy to break: a missing data set is answered with the command that gets it, never with made-up data.
 import { access } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -7,12 +7,16 @@ import { dirname, join } from 'node:path';
 import { ArgumentError, DataError } from '../errors';
 import { nearestWord } from '../text';
 import { type FerCsvOptions, readFerCsv } from './ferCsv';
-import { type FolderOptions, readFolder } from './folder';
+import { readFolder } from './folder';
 import { readIdxFolder } from './idx';
+import { readCkPlus } from './layouts/ckPlus';
+import { readJaffe } from './layouts/jaffe';
+import { type OuluOptions, readOuluCasia } from './layouts/ouluCasia';
+import { readSfew } from './layouts/sfew';
 import { FER_COUNTS, syntheticSplits } from './synthetic';
-import { type DataSplits, type JobOptions, splitOff, takeFirst, throwIfAborted } from './types';
+import { type DataSplits, splitOff, takeFirst, throwIfAborted } from './types';
 
-export interface LoadOptions extends JobOptions, FolderOptions, FerCsvOptions {}
+export interface LoadOptions extends OuluOptions, FerCsvOptions {}
 
 type Loader = (argument: string, options: LoadOptions) => Promise<DataSplits>;
 
@@ -133,7 +137,11 @@ const SOURCES: Readonly<Record<string, Source>> = {
   'fashion-mnist': { usage: 'fashion-mnist', load: loadFashion, argument: 'none' },
   idx: { usage: 'idx:DIR', load: (dir, options) => loadIdx(dir, dir, undefined, options), argument: 'required' },
   fer2013: { usage: 'fer2013:FILE.csv', load: loadFer, argument: 'required' },
-  folder: { usage: 'folder:DIR', load: (dir, options) => readFolder(dir, options), argument: 'required' },
+  ckplus: { usage: 'ckplus:DIR', load: readCkPlus, argument: 'required' },
+  jaffe: { usage: 'jaffe:DIR', load: readJaffe, argument: 'required' },
+  'oulu-casia': { usage: 'oulu-casia:DIR', load: readOuluCasia, argument: 'required' },
+  sfew: { usage: 'sfew:DIR', load: readSfew, argument: 'required' },
+  folder: { usage: 'folder:DIR', load: readFolder, argument: 'required' },
   synthetic: { usage: 'synthetic[:COUNT]', load: loadSynthetic, argument: 'optional' },
 };
 
@@ -157,7 +165,8 @@ function parseSpec(spec: string): { source: Source; argument: string } {
 
 /**
  * Loads the splits a spec names. `limit`: at most that many images of each split. `seed`: splits, orders and synthetic
- * faces. `size`, `channels`: of a folder's images. Throws ArgumentError for a wrong spec, DataError for wrong data.
+ * faces. `size`, `channels`: of images that come as files. `neutral`, `peakFrames`, `camera`, `light`: what is taken of the
+ * face data sets. Throws ArgumentError for a wrong spec, DataError for wrong data.
  */
 export async function loadData(spec: string, options: LoadOptions = {}): Promise<DataSplits> {
   const { source, argument } = parseSpec(spec);

@@ -15,6 +15,8 @@ export interface ImageDataset {
   readonly channels: number;
   readonly classes: readonly string[];
   readonly synthetic: boolean;
+  /** Whom (or which film) each image shows, where the data says it: [count]. Fair tests keep a group on one side. */
+  readonly groups?: readonly string[];
 }
 
 export interface DataSplits {
@@ -49,13 +51,16 @@ export function throwIfAborted(signal: AbortSignal | undefined, what: string): v
 
 /** Checks that a data set's parts fit together and every label names a class; returns it. */
 export function checkDataset(dataset: ImageDataset): ImageDataset {
-  const { name, count, height, width, channels, images, labels, classes } = dataset;
+  const { name, count, height, width, channels, images, labels, classes, groups } = dataset;
   if (count < 1) throw new DataError(`[dataset] ${name}: no images`);
   if (images.length !== count * height * width * channels || labels.length !== count) {
     throw new DataError(
       `[dataset] ${name}: ${count} images of ${height}x${width}x${channels} need ` +
         `${count * height * width * channels} bytes and ${count} labels, got ${images.length} and ${labels.length}`,
     );
+  }
+  if (groups && groups.length !== count) {
+    throw new DataError(`[dataset] ${name}: ${count} images need ${count} groups, got ${groups.length}`);
   }
   const wrong = labels.findIndex((label) => label < 0 || label >= classes.length);
   if (wrong >= 0) {
@@ -101,6 +106,7 @@ export function takeFirst(dataset: ImageDataset, n: number): ImageDataset {
     images: dataset.images.subarray(0, n * bytes),
     labels: dataset.labels.subarray(0, n),
     count: n,
+    ...(dataset.groups ? { groups: dataset.groups.slice(0, n) } : {}),
   };
 }
 
@@ -117,7 +123,34 @@ export function select(dataset: ImageDataset, indices: ArrayLike<number>, name =
     images.set(dataset.images.subarray(from * bytes, (from + 1) * bytes), i * bytes);
     labels[i] = dataset.labels[from]!;
   }
-  return { ...dataset, name, images, labels, count: indices.length };
+  const groups = dataset.groups && Array.from(indices, (from) => dataset.groups![from]!);
+  return { ...dataset, name, images, labels, count: indices.length, ...(groups ? { groups } : {}) };
+}
+
+/**
+ * All images of data sets of equal image shape and classes, one set behind the other: what a cross-validation cuts anew.
+ * Groups are kept when every set has them; the result is synthetic when any is. Throws DataError for sets that differ.
+ */
+export function merge(datasets: readonly ImageDataset[], name: string): ImageDataset {
+  const [first] = datasets;
+  if (!first) throw new ArgumentError(`[merge] ${name}: expected at least one data set, got none`);
+  const kind = ({ height, width, channels, classes }: ImageDataset) =>
+    `${height}x${width}x${channels} images of ${classes.join(', ')}`;
+  const odd = datasets.find((one) => kind(one) !== kind(first));
+  if (odd) throw new DataError(`[merge] ${name}: expected ${kind(first)} as in ${first.name}, got ${kind(odd)}`);
+  const count = datasets.reduce((sum, one) => sum + one.count, 0);
+  const images = new Uint8Array(count * first.height * first.width * first.channels);
+  const labels = new Int32Array(count);
+  let at = 0;
+  for (const one of datasets) {
+    images.set(one.images, (at * images.length) / count);
+    labels.set(one.labels, at);
+    at += one.count;
+  }
+  const { groups: _, ...rest } = first;
+  const groups = datasets.every((one) => one.groups) ? datasets.flatMap((one) => one.groups!) : undefined;
+  const synthetic = datasets.some((one) => one.synthetic);
+  return { ...rest, name, images, labels, count, synthetic, ...(groups ? { groups } : {}) };
 }
 
 /**

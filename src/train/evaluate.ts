@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { compile, type Plan } from '../compile';
-import { decodeImage } from '../data/folder';
+import { decodeImage } from '../data/imageFiles';
 import { loadData } from '../data/load';
 import { takeFirst } from '../data/types';
 import { ArgumentError, CheckpointError } from '../errors';

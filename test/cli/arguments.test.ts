@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { runCli } from '../../src/cli/app';
 import { command as benchCommand } from '../../src/cli/commands/bench';
+import { command as duplicatesCommand } from '../../src/cli/commands/duplicates';
 import { command as evalCommand } from '../../src/cli/commands/eval';
 import { command as summaryCommand } from '../../src/cli/commands/summary';
 import { command as synthCommand } from '../../src/cli/commands/synth';
@@ -132,6 +133,11 @@ const REFUSED: [line: string, says: string][] = [
   ['summary cfpn denseFpn', 'expects MODEL, got "denseFpn" beside'],
   ['synth --count 5', '"synth" needs --out'],
   ['bench', '"bench" expects WHAT'],
+  ['duplicate --data mnist', 'did you mean "duplicates"?'],
+  ['duplicates', '"duplicates" needs --data'],
+  ['duplicates --data mnist --bits 16', '--bits expects an integer from 0 to 15'],
+  ['duplicates --data mnist --folds 1', '--folds expects an integer from 2'],
+  ['duplicates --data mnist --by-subject', '--by-subject is for --folds'],
 ];
 
 describe('refused command lines', () => {
@@ -193,9 +199,14 @@ describe('accepted command lines', () => {
 });
 
 describe('tables', () => {
-  const tables: [string, OptionTable][] = [trainCommand, evalCommand, summaryCommand, synthCommand, benchCommand].map(
-    ({ spec }) => [spec.name, spec.options],
-  );
+  const tables: [string, OptionTable][] = [
+    trainCommand,
+    evalCommand,
+    summaryCommand,
+    synthCommand,
+    duplicatesCommand,
+    benchCommand,
+  ].map(({ spec }) => [spec.name, spec.options]);
   const numbers = tables.flatMap(([name, table]) =>
     Object.entries(table).flatMap(([key, option]): [string, string, NumberOption][] =>
       option.type === 'integer' || option.type === 'number' ? [[name, key, option]] : [],

@@ -7,7 +7,7 @@ import { COMMAND_NAMES, runCli } from '../../src/cli/app';
 import type { Engine } from '../../src/cli/engine';
 import { processIo } from '../../src/cli/io';
 import { AbortError, CheckpointError } from '../../src/errors';
-import { endEvent, evaluation, events, type FakeIo, fakeEngine, fakeIo, jsonLines } from './fakes';
+import { duplicateReport, endEvent, evaluation, events, type FakeIo, fakeEngine, fakeIo, jsonLines } from './fakes';
 
 async function cli(line: string, changes: Partial<Engine> = {}, io: FakeIo = fakeIo()) {
   const engine = fakeEngine(changes);
@@ -34,7 +34,7 @@ describe('--json keeps stdout to JSON lines', () => {
     expect(jsonLines(stdout)).toHaveLength(3);
   });
 
-  it('eval, summary, synth, info, predict, bench', async () => {
+  it('eval, summary, synth, info, predict, duplicates, bench', async () => {
     expect(jsonLines((await cli('eval --run r --data mnist --json')).stdout)).toEqual([evaluation]);
     const [summary] = jsonLines((await cli('summary cfpn --input 32x40x3 --json')).stdout);
     expect(summary).toMatchObject({ model: 'cfpn', input: [32, 40, 3], arenaBytes: { hsic: 1 << 20, bp: 3 << 20 } });
@@ -53,6 +53,8 @@ describe('--json keeps stdout to JSON lines', () => {
     expect(predicted).toEqual(
       ['a.png', 'b.png'].map((image) => ({ image, label: 'cat', probabilities: { cat: 0.875, dog: 0.125 } })),
     );
+    const [duplicates] = jsonLines((await cli('duplicates --data mnist --pairs 1 --json')).stdout);
+    expect(duplicates).toEqual({ ...duplicateReport, pairs: duplicateReport.pairs.slice(0, 1) });
     const [setting, row] = jsonLines((await cli('bench kernels --json')).stdout);
     expect(setting).toMatchObject({ environment: { isa: 'avx2' }, ceilings: { 'gramian bf16': { gflops: 200 } } });
     expect(row).toMatchObject({
@@ -72,6 +74,15 @@ describe('text for people', () => {
     ['summary cfpn', ['stem/conv', '24x24x8', '1.23k', '5.6M', '1 MiB by local', '3 MiB by back-propagation']],
     ['info', ['gramian ', 'avx2, 2 threads', 'not available: no driver']],
     ['synth --out a.csv --count 9', ['9 synthetic faces (7 train, 1 validation, 1 test), seed 1']],
+    [
+      'duplicates --data fer2013:f.csv',
+      [
+        'exact copies: 1 pairs, 1 of them across parts, 1 with two labels',
+        'test: 1 images have an exact copy in train, 0 others a near one',
+        'exact  train #3 (cat) = test #1 (dog, S005)\n',
+        'near  train #4 (cat) = train #5 (cat)  differs by 1.23, 2 bits',
+      ],
+    ],
     [
       'bench kernels',
       ['avx2, 2 threads', '1.5 ms', '12 GFLOP/s', '12 % of the roofline', '2.00 x ours', 'disagrees', 'no such op'],

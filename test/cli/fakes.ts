@@ -3,6 +3,7 @@ import type { MeasureOptions } from '../../src/cli/bench';
 import type { Measurement, Setting } from '../../src/cli/bench/reports';
 import type { Engine } from '../../src/cli/engine';
 import type { Io } from '../../src/cli/io';
+import type { DuplicateReport } from '../../src/data/duplicates';
 import type { EndEvent, Evaluation, TrainEvent } from '../../src/report/events';
 import type { TrainHooks, TrainSettings } from '../../src/train/train';
 
@@ -127,6 +128,30 @@ export const fakeRow: Measurement = {
   ratioAnyPrecision: 2,
 };
 
+export const duplicateReport: DuplicateReport = {
+  parts: [
+    { name: 'train', count: 8, exactElsewhere: 1, nearElsewhere: 0 },
+    { name: 'test', count: 2, exactElsewhere: 1, nearElsewhere: 0 },
+  ],
+  exact: { pairs: 1, across: 1, otherLabel: 1 },
+  near: { pairs: 1, across: 0, otherLabel: 0 },
+  leaks: [{ from: 'train', to: 'test', exact: 1, near: 0 }],
+  pairs: [
+    {
+      kind: 'exact',
+      first: { part: 'train', index: 3, label: 'cat' },
+      second: { part: 'test', index: 1, label: 'dog', group: 'S005' },
+      ...{ bits: 0, difference: 0 },
+    },
+    {
+      kind: 'near',
+      first: { part: 'train', index: 4, label: 'cat' },
+      second: { part: 'train', index: 5, label: 'cat' },
+      ...{ bits: 2, difference: 1.23456 },
+    },
+  ],
+};
+
 export interface FakeEngine extends Engine {
   /** Settings `train` was called with, one for each call. */
   readonly trained: TrainSettings[];
@@ -179,6 +204,9 @@ export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
     async synthesize(_, options) {
       options.onProgress('draw', 0.5);
       return { train: options.count - 2, validation: 1, test: 1 };
+    },
+    async duplicates() {
+      return duplicateReport;
     },
     async *measure(options) {
       measured.push(options);

@@ -5,6 +5,7 @@ import { Random } from '../../src/data/random';
 import {
   checkDataset,
   type ImageDataset,
+  merge,
   pixelStatistics,
   select,
   splitOff,
@@ -83,6 +84,28 @@ describe('takeFirst, select, splitOff', () => {
     expect([...splitOff(whole, 0.5, 1).part.images]).not.toEqual([...splitOff(whole, 0.5, 2).part.images]);
     for (const fraction of [0, 1, -0.1, Number.NaN]) expect(() => splitOff(whole, fraction, 1)).toThrow(ArgumentError);
     expect(() => splitOff(dataset(1), 0.5, 1)).toThrow(DataError);
+  });
+});
+
+describe('groups', () => {
+  const grouped = { ...dataset(3), groups: ['x', 'y', 'x'] };
+  it('go with their images', () => {
+    expect(takeFirst(grouped, 2).groups).toEqual(['x', 'y']);
+    expect(select(grouped, [2, 1]).groups).toEqual(['x', 'y']);
+    expect('groups' in select(dataset(3), [0])).toBe(false);
+    expect(() => checkDataset({ ...grouped, groups: ['x'] })).toThrow(/3 images need 3 groups, got 1/);
+  });
+  it('are kept by merge when every part has them', () => {
+    const both = merge([grouped, { ...select(grouped, [1]), synthetic: false }], 'both');
+    expect([both.name, both.count, both.groups, both.synthetic]).toEqual(['both', 4, ['x', 'y', 'x', 'y'], true]);
+    expect([...both.images.subarray(12), ...both.labels]).toEqual([4, 5, 6, 7, 0, 1, 2, 1]);
+    expect(checkDataset(both)).toBe(both);
+    expect('groups' in merge([grouped, dataset(2)], 'mixed')).toBe(false);
+    expect(() => merge([grouped, { ...grouped, classes: ['a'] }], 'odd')).toThrow(DataError);
+    expect(() => merge([grouped, dataset(2, 3)], 'odd')).toThrow(
+      /expected 2x2x1 images of a, b, c as in small, got 2x2x3/,
+    );
+    expect(() => merge([], 'none')).toThrow(ArgumentError);
   });
 });
 

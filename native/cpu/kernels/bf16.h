@@ -10,9 +10,12 @@ namespace {
 #if defined(__AVX512F__)
 // One compiler target for every tile kernel of the tier; only those that pair contain its instruction, and they run
 // only where the processor has it.
-#define GRAMIAN_PAIRS_TARGET __attribute__((target("avx512bf16")))
+#define GRAMIAN_PAIRS_TARGET __attribute__((target("avx512bf16,avx512vl")))
 GRAMIAN_PAIRS_TARGET inline vf dot_pairs(vf a, vf b, vf sum) {
   return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+}
+GRAMIAN_PAIRS_TARGET inline __m256 dot_half_pairs(__m256 a, __m256 b, __m256 sum) {
+  return _mm256_dpbf16_ps(sum, (__m256bh)a, (__m256bh)b);
 }
 #else
 #define GRAMIAN_PAIRS_TARGET

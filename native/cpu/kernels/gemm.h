@@ -90,6 +90,49 @@ GRAMIAN_PAIRS_TARGET void tile_kernel(const Tile& tile) {
   }
 }
 
+#if defined(__AVX512F__)
+// A tile of a vector and a half, where the last columns fill no more: three quarters of the arithmetic on processors
+// that work a vector off in two halves (Zen 4), and nothing lost on others. Element by element the sums of tile_kernel.
+template <int R, bool kByRows, bool kPairs>
+GRAMIAN_PAIRS_TARGET void narrow_tile_kernel(const Tile& tile) {
+  vf sum[R];
+  __m256 half[R];
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i) sum[i] = vf{}, half[i] = _mm256_setzero_ps();
+  const float* a = tile.a;
+  const float* b = tile.b;
+  const int64_t a_step = kByRows ? 1 : tile.a_pitch;
+  const float* fetch = tile.fetch;
+  int64_t fetched = 0;
+  for (int64_t k = tile.k; k > 0; --k) {
+    __builtin_prefetch(fetch, 0, 2);
+    fetch += tile.fetch_pitch;
+    if (++fetched == 16) fetch += 16 - 16 * tile.fetch_pitch, fetched = 0;
+    const vf right = load(b);
+    const __m256 right_half = _mm256_loadu_ps(b + W);
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) {
+      const float* from = a + (kByRows ? i * kRowPitch : i);
+      const vf left = set1(*from);
+      const __m256 left_half = (__m256)__builtin_shufflevector(left, left, 0, 1, 2, 3, 4, 5, 6, 7);
+      sum[i] = kPairs ? dot_pairs(left, right, sum[i]) : fma(left, right, sum[i]);
+      half[i] =
+          kPairs ? dot_half_pairs(left_half, right_half, half[i]) : _mm256_fmadd_ps(left_half, right_half, half[i]);
+    }
+    a += a_step;
+    b += tile.b_step;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i) {
+    if (i >= tile.rows) break;
+    float* c = tile.c[i] + tile.column;
+    const vf rest = (vf)__builtin_shufflevector(half[i], half[i], 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7);
+    store(c, tile.accumulate ? sum[i] + load(c) : sum[i]);
+    store_n(c + W, tile.accumulate ? rest + load_n(c + W, tile.lanes) : rest, tile.lanes);
+  }
+}
+#endif
+
 using TileKernel = void (*)(const Tile&);
 
 // The kernel for `rows` rows (1..kMR) and V vectors.
@@ -123,6 +166,20 @@ struct Fetch {
   int64_t pitch, pixels;
 };
 
+// The kernel for two vectors of which the second has `lanes` lanes to store.
+template <bool kByRows>
+TileKernel pair_kernel_for(int rows, int lanes, Precision precision) {
+#if defined(__AVX512F__)
+  if (lanes <= W / 2 && rows > 10) {
+    const bool pairs = precision == Precision::bf16Pairs;
+    if (rows > 12) return pairs ? narrow_tile_kernel<14, kByRows, true> : narrow_tile_kernel<14, kByRows, false>;
+    return pairs ? narrow_tile_kernel<12, kByRows, true> : narrow_tile_kernel<12, kByRows, false>;
+  }
+#endif
+  (void)lanes;
+  return kernel_for<2, kByRows>(rows, precision);
+}
+
 // Packed B is a sequence of panels of kNR columns (W in the last one, when that is enough), each [k][width].
 [[maybe_unused]] inline int64_t panel_width(int64_t columns_left) { return columns_left > W ? kNR : W; }
 
@@ -143,7 +200,11 @@ template <bool kByRows>
   for (; n > W; n -= kNR, packed_n -= kNR) {
     fetch_more();
     tile.lanes = n >= kNR ? W : (int)(n - W);
-    wide(tile);
+    if (tile.lanes == W) {
+      wide(tile);
+    } else {
+      pair_kernel_for<kByRows>(rows, tile.lanes, precision)(tile);
+    }
     tile.b += k * kNR;
     tile.column += kNR;
   }

@@ -10,7 +10,9 @@ export interface Command<T extends OptionTable = OptionTable> {
   run(parsed: Parsed<T>, io: Io, engine: Engine): Promise<number>;
 }
 
-export const DATA_FORMS = 'mnist, fashion-mnist, synthetic[:COUNT], idx:DIR, fer2013:FILE.csv or folder:DIR';
+export const DATA_FORMS =
+  'mnist, fashion-mnist, synthetic[:COUNT], idx:DIR, fer2013:FILE.csv, ckplus:DIR, jaffe:DIR, oulu-casia:DIR, sfew:DIR or ' +
+  'folder:DIR';
 
 export const jsonOption = { type: 'flag', help: 'print JSON lines on stdout and nothing else there' } as const;
 export const threadsOption = {
