@@ -28,7 +28,8 @@ struct ImageRows {
     other.data += g * group_step;
     return other;
   }
-  void prefetch(int64_t, int64_t, int64_t) const {}
+  Fetch fetch(int64_t, int64_t, int64_t, int64_t) const { return {}; }
+  const float* block(int64_t, Range) const { return nullptr; }
   void copy(float* dst, int64_t row, int64_t column, int64_t count) const {
     const uint32_t j = (uint32_t)row % (uint32_t)rows_w, above = (uint32_t)row / (uint32_t)rows_w;
     const uint32_t i = above % (uint32_t)rows_h, n = above / (uint32_t)rows_h;

@@ -37,10 +37,10 @@ struct Tile {
   int rows;         // rows to store; the kernel computes R of them, R even
   int lanes;        // lanes of the last vector to store, 1..W
   bool accumulate;  // add to C instead of replacing it
-  // Lines to fetch into the second cache, one for each term: of up to 16 pixels `fetch_pitch` apart, line by line. Only
-  // a hint; one at a time, because a burst of fetches holds the arithmetic up.
+  // Lines to fetch into the second cache, one for each term: `fetch_lines` of a row, then `fetch_skip` floats on to the
+  // next. Only a hint; one at a time, because a burst of fetches holds the arithmetic up.
   const float* fetch;
-  int64_t fetch_pitch;
+  int64_t fetch_lines, fetch_skip;
 };
 
 template <int R, int V, bool kByRows, bool kPairs>
@@ -54,11 +54,11 @@ GRAMIAN_PAIRS_TARGET void tile_kernel(const Tile& tile) {
   const float* b = tile.b;
   const int64_t a_step = kByRows ? 1 : tile.a_pitch;
   const float* fetch = tile.fetch;
-  int64_t fetched = 0;
+  int64_t lines = tile.fetch_lines;
   for (int64_t k = tile.k; k > 0; --k) {
     __builtin_prefetch(fetch, 0, 2);
-    fetch += tile.fetch_pitch;
-    if (++fetched == 16) fetch += 16 - 16 * tile.fetch_pitch, fetched = 0;
+    fetch += 16;
+    if (--lines == 0) fetch += tile.fetch_skip, lines = tile.fetch_lines;
     vf right[V];
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) right[v] = load(b + v * W);
@@ -103,11 +103,11 @@ GRAMIAN_PAIRS_TARGET void narrow_tile_kernel(const Tile& tile) {
   const float* b = tile.b;
   const int64_t a_step = kByRows ? 1 : tile.a_pitch;
   const float* fetch = tile.fetch;
-  int64_t fetched = 0;
+  int64_t lines = tile.fetch_lines;
   for (int64_t k = tile.k; k > 0; --k) {
     __builtin_prefetch(fetch, 0, 2);
-    fetch += tile.fetch_pitch;
-    if (++fetched == 16) fetch += 16 - 16 * tile.fetch_pitch, fetched = 0;
+    fetch += 16;
+    if (--lines == 0) fetch += tile.fetch_skip, lines = tile.fetch_lines;
     const vf right = load(b);
     const __m256 right_half = _mm256_loadu_ps(b + W);
 #pragma GCC unroll 16
@@ -159,12 +159,22 @@ TileKernel kernel_for(int rows, Precision precision) {
   return kernel_for_rows<V, kByRows, false>(rows);
 }
 
-// Pixels that the next tile will read, fetched 16 with each tile kernel of this one, so that the arithmetic hides the
-// wait.
+// Rows that will be read soon, fetched a few with each tile kernel, so that the arithmetic hides the wait.
 struct Fetch {
   const float* next;
-  int64_t pitch, pixels;
+  int64_t pitch, lines, rows;  // lines of a row; rows still to fetch
+
+  // What a tile kernel of `terms` terms fetches.
+  void take(Tile* tile, int64_t terms) {
+    tile->fetch = next, tile->fetch_lines = lines, tile->fetch_skip = pitch - lines * 16;
+    if (rows <= 0) return (void)(tile->fetch = tile->a, tile->fetch_lines = 1, tile->fetch_skip = -16);
+    const int64_t some = max64(1, terms / lines);
+    next += some * pitch, rows -= some;
+  }
 };
+[[maybe_unused]] inline Fetch fetch_rows(const float* from, int64_t pitch, int64_t floats, int64_t rows) {
+  return {from, pitch, max64(1, ceil_div(floats, 16)), rows};
+}
 
 // The kernel for two vectors of which the second has `lanes` lanes to store.
 template <bool kByRows>
@@ -189,16 +199,13 @@ template <bool kByRows>
 [[maybe_unused]] void multiply_panel(Precision precision, const float* a, int64_t a_pitch, int rows, const float* b,
                                      int64_t packed_n, int64_t n, int64_t k, float* const* c, int64_t column,
                                      bool accumulate, Fetch* fetch = nullptr) {
+  Fetch nothing = {};
+  if (!fetch) fetch = &nothing;
   const int64_t steps = precision == Precision::bf16Pairs ? (k + 1) / 2 : k;
-  Tile tile{a, a_pitch, b, kNR, steps, c, column, rows, W, accumulate, a, 0};
+  Tile tile{a, a_pitch, b, kNR, steps, c, column, rows, W, accumulate, a, 1, -16};
   const TileKernel wide = kernel_for<2, kByRows>(rows, precision);
-  const auto fetch_more = [&] {
-    if (!fetch || fetch->pixels <= 0) return (void)(tile.fetch = a, tile.fetch_pitch = 0);
-    tile.fetch = fetch->next, tile.fetch_pitch = fetch->pitch;
-    fetch->next += 16 * fetch->pitch, fetch->pixels -= 16;
-  };
   for (; n > W; n -= kNR, packed_n -= kNR) {
-    fetch_more();
+    fetch->take(&tile, steps);
     tile.lanes = n >= kNR ? W : (int)(n - W);
     if (tile.lanes == W) {
       wide(tile);
@@ -209,6 +216,7 @@ template <bool kByRows>
     tile.column += kNR;
   }
   if (n <= 0) return;
+  fetch->take(&tile, steps);
   tile.lanes = (int)n;
   tile.b_step = panel_width(packed_n);
   kernel_for<1, kByRows>(rows, precision)(tile);
@@ -304,6 +312,10 @@ inline void transpose_square(vf* rows) {
 
 // ---------------------------------------------------------------- operands
 
+struct Range {
+  int64_t begin, count;
+};
+
 // A row-major matrix as row source (A, or A' when the product is planned transposed), as B and as C.
 struct Matrix {
   float* data;
@@ -319,9 +331,13 @@ struct Matrix {
   }
   float* row(int64_t i) const { return data + i * pitch; }
   // Only a hint: the place may lie behind the matrix's end.
-  void prefetch(int64_t row, int64_t column, int64_t count) const {
-    const float* from = data + row * pitch + column;
-    for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(from + i, 0, 2);
+  Fetch fetch(int64_t row, int64_t column, int64_t count, int64_t rows) const {
+    return fetch_rows(data + row * pitch + column, pitch, count, rows);
+  }
+  // Columns of rows `row` on as a transposed A reads them, null where a tile's overhang of one would leave the rows.
+  const float* block(int64_t row, Range columns) const {
+    return columns.count % 2 == 0 || columns.begin + columns.count < pitch ? data + row * pitch + columns.begin
+                                                                           : nullptr;
   }
 };
 
@@ -332,10 +348,10 @@ struct TransposedMatrix {
   int64_t group_step;
 
   TransposedMatrix group(int64_t g) const { return {data + g * group_step, pitch, group_step}; }
+  Fetch fetch(int64_t, int64_t, int64_t, int64_t) const { return {}; }
   void pack(float* packed, int64_t k0, int64_t k, int64_t n0, int64_t n) const {
     pack_columns(packed, data + n0 * pitch + k0, pitch, k, 0, k, n);
   }
-  void prefetch(int64_t, int64_t, int64_t) const {}
 };
 
 [[maybe_unused]] inline Matrix matrix_of(const View& view) { return {static_cast<float*>(view.data), view.pitch, 0}; }
@@ -396,9 +412,6 @@ struct GemmPlan {
 
 // ---------------------------------------------------------------- the run
 
-struct Range {
-  int64_t begin, count;
-};
 [[maybe_unused]] inline Range range_of(int64_t index, int64_t step, int64_t total) {
   const int64_t begin = index * step;
   return {begin, min64(step, total - begin)};
@@ -417,30 +430,36 @@ void gemm_piece(Precision precision, const A& a, const B& b, const C& c, Range r
     const int64_t k0 = terms.begin + done, k = min64(k_block, terms.count - done);
     b.pack(packed, k0, k, columns.begin, columns.count);
     narrow_packed(precision, packed, k, columns.count);
-    float* staged = packed + k * round_up(columns.count, W);
-    const int64_t pitch = kTransposed ? stage_pitch(rows.count) : 0;
+    float* const staged = packed + k * round_up(columns.count, W);
+    const float* source = staged;
+    int64_t pitch = kTransposed ? stage_pitch(rows.count) : 0;
     if constexpr (kTransposed) {
-      for (int64_t i = 0; i < k; ++i) a.copy(staged + i * pitch, k0 + i, rows.begin, rows.count);
-      narrow_rows_together(precision, staged, pitch, k, round_up(rows.count, W));
+      if (const float* as_it_lies = precision == Precision::float32 ? a.block(k0, rows) : nullptr) {
+        source = as_it_lies, pitch = a.pitch;
+      } else {
+        for (int64_t i = 0; i < k; ++i) a.copy(staged + i * pitch, k0 + i, rows.begin, rows.count);
+        narrow_rows_together(precision, staged, pitch, k, round_up(rows.count, W));
+      }
+    }
+    // What the next block of terms will read.
+    Fetch next = {}, next_b = {};
+    if constexpr (kTransposed) {
+      next = a.fetch(k0 + k, rows.begin, rows.count, k);
+      next_b = b.fetch(k0 + k, columns.begin, columns.count, k);
     }
     for (int64_t i0 = 0; i0 < rows.count; i0 += kMR) {
       const int count = (int)min64(kMR, rows.count - i0);
       for (int i = 0; i < count; ++i) c_rows[i] = c.row(rows.begin + i0 + i);
       if constexpr (kTransposed) {
-        const int64_t ahead = ceil_div(k * kMR, rows.count), from = k0 + k + i0 * k / rows.count;
-        for (int64_t i = from; i < from + ahead; ++i) {
-          a.prefetch(i, rows.begin, rows.count);
-          b.prefetch(i, columns.begin, columns.count);
-        }
-        multiply_panel<false>(precision, staged + i0, pitch, count, packed, columns.count, columns.count, k, c_rows,
-                              columns.begin, done > 0);
+        multiply_panel<false>(precision, source + i0, pitch, count, packed, columns.count, columns.count, k, c_rows,
+                              columns.begin, done > 0, next.rows > 0 ? &next : &next_b);
       } else {
         for (int i = 0; i < count; ++i) a.copy(panel + i * kRowPitch, rows.begin + i0 + i, k0, k);
-        for (int i = 0; i < kMR; ++i) a.prefetch(rows.begin + i0 + kMR + i, k0, k);
+        next = a.fetch(rows.begin + i0 + kMR, k0, k, kMR);
         for (int i = 0; i < count; ++i) narrow_row(precision, panel + i * kRowPitch, k);
         if (count & 1) zero_floats(panel + count * kRowPitch, k);
         multiply_panel<true>(precision, panel, 0, count, packed, columns.count, columns.count, k, c_rows, columns.begin,
-                             done > 0);
+                             done > 0, &next);
       }
     }
   }

@@ -100,7 +100,7 @@ Fetch rows_to_come(const Piece& piece, int64_t begin, int64_t end) {
   const int64_t need = last % w.out_h * w.stride_h - w.top + (w.kh - 1) * w.dilation_h + 1;
   const int64_t from = n * w.image_h + min64(seen, w.image_h);
   const int64_t to = last / w.out_h * w.image_h + min64(need, w.image_h);
-  return {floats(x) + from * w.image_w * x.pitch, x.pitch, max64(0, to - from) * w.image_w};
+  return fetch_rows(floats(x) + from * w.image_w * x.pitch, x.pitch, x.cols, max64(0, to - from) * w.image_w);
 }
 
 // Image rows [begin, end), all images counted through, of the depthwise result.

@@ -117,12 +117,11 @@ void multiply_tile(const TileProduct& p, const float* filter, const Pixels& a, i
       const int64_t k = min64(p.block, p.terms - k0);
       for (int i = 0; i < rows; ++i) {
         copy_floats(panel + i * kRowPitch, a.pixel(i0 + i) + k0, k);
-        const float* next = a.pixel(i0 + kMR + i) + k0;
-        for (int64_t j = 0; ahead && j < k; j += 16) __builtin_prefetch(next + j, 0, 2);
         narrow_row(p.precision, panel + i * kRowPitch, k);
       }
       if (rows & 1) zero_floats(panel + rows * kRowPitch, k);
-      multiply_panel<true>(p.precision, panel, 0, rows, packed, p.outputs, p.outputs, k, c_rows, 0, k0 > 0);
+      Fetch next = ahead ? fetch_rows(a.pixel(i0 + kMR) + k0, a.pitch, k, kMR) : Fetch{};
+      multiply_panel<true>(p.precision, panel, 0, rows, packed, p.outputs, p.outputs, k, c_rows, 0, k0 > 0, &next);
       packed += k * round_up(p.outputs, W);
     }
   }
