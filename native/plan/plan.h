@@ -63,6 +63,7 @@ constexpr int64_t kMostPointwiseWeights = 128 * 1024;
 // The passes, in order.
 void prune(Plan& plan);
 void bypass_identities(Plan& plan);
+void share_pools(Plan& plan);
 void fold_batch_norms(Plan& plan);
 void fuse_backward(Plan& plan);
 void fuse_separable(Plan& plan);

@@ -73,6 +73,7 @@ Plan make_plan(Graph graph, Backend& backend) {
   prune(plan);
   find_range_checks(plan);
   bypass_identities(plan);
+  share_pools(plan);
   fold_batch_norms(plan);
   fuse_backward(plan);
   fuse_separable(plan);

@@ -350,3 +350,52 @@ describe('cases found by fuzzing', () => {
     await compare(graph, { y }, { x: Float32Array.from({ length: 18 }, (_, index) => index) });
   });
 });
+
+describe('pooled maps that the features of an objective are', () => {
+  interface Pools {
+    a?: number;
+    between?: (graph: Graph, v: Tensor) => void;
+  }
+
+  /** y pooled and read, then y's input pooled and multiplied, as a local objective does it. */
+  function pooled({ a = 3, between = () => {} }: Pools = {}) {
+    const graph = new Graph();
+    const w = graph.param('w', [3, 3, 1, 6], 0.5);
+    const v = graph.param('v', [1, 1, 6, 4], 0.5);
+    const u = ops.depthwiseConv2d(graph.input('x', [2, 6, 6, 6]), w);
+    const y = ops.conv2d(u, v);
+    const read = ops.relu(ops.avgPool(y, { kernel: a, stride: a }));
+    between(graph, v);
+    const f = ops.conv2d(ops.avgPool(u, { kernel: 3, stride: 3 }), v);
+    return { graph, outputs: { y, read, f } };
+  }
+
+  it('are not pooled again', () => {
+    const { graph, outputs } = pooled();
+    expect(kernels(graph, outputs).map((name) => name.split(':')[0])).toEqual(['separable', 'conv2d', 'relu']);
+    expect(analyze(graph, { outputs }).fused).toContain('avgPool "avgPool" is "conv2d_2"');
+  });
+
+  it('are pooled when they are pooled otherwise, are an output, or the filter changes in between', () => {
+    const pools = ({ graph, outputs }: { graph: Graph; outputs: Tensors }) =>
+      kernels(graph, outputs).filter((name) => name.startsWith('avgPool')).length;
+    expect(pools(pooled())).toBe(0);
+    expect(pools(pooled({ a: 2 }))).toBe(1);
+    expect(pools(pooled({ between: (graph, v) => void double(graph, v) }))).toBe(1);
+    const { graph, outputs } = pooled();
+    const a = graph.tensor(graph.producer(outputs.read)!.inputs[0]!);
+    expect(pools({ graph, outputs: { ...outputs, a } })).toBe(1);
+  });
+
+  it('have the values of their own', async () => {
+    for (const between of [() => {}, (graph: Graph, v: Tensor) => void double(graph, v)]) {
+      const { graph, outputs } = pooled({ between });
+      const feeds = randomFeeds(graph, 5);
+      using plan = compile(graph, { outputs, device: 'cpu' });
+      const found = await plan.step(feeds);
+      const expected = new ReferenceSession(graph).step(feeds);
+      for (const [name, { id, shape }] of Object.entries(outputs))
+        expect(firstMismatch(found[name]!, expected.get(id)!.data, { shape, relative: 1e-5 }), name).toBeUndefined();
+    }
+  });
+});

@@ -2,6 +2,7 @@
 // Called through the table built in table.cpp. Everything is O(m^2) in the batch m except nhsic's inverse.
 // The rules easy to break: E = K - 1 (expm1) stands for K wherever a centring follows, and K = 1 + E in the gradient;
 // sums are float64; every degenerate batch (equal rows, one class, m = 2) has a finite result.
+#include "cpu/kernels/doubles.h"
 #include "cpu/kernels/select.h"
 #include "cpu/kernels/spans.h"
 #include "cpu/kernels/spd.h"
@@ -13,8 +14,17 @@ struct Matrix {  // a float matrix with a pitch
   const float* data;
   int64_t pitch;
   inline double at(int64_t i, int64_t j) const { return (double)data[i * pitch + j]; }
+  inline const float* row(int64_t i) const { return data + i * pitch; }
 };
 Matrix matrix_of(const View& v) { return {floats(v), v.pitch}; }
+
+// body(j, lanes) for the vectors of doubles of a row of m.
+template <typename Body>
+inline void for_vectors(int64_t m, const Body& body) {
+  int64_t j = 0;
+  for (; j + D <= m; j += D) body(j, D);
+  if (j < m) body(j, (int)(m - j));
+}
 
 // body(i) for every row of an m x m matrix.
 template <typename Body>
@@ -26,29 +36,38 @@ void for_matrix_rows(const KernelCall* call, int64_t m, const Body& body) {
 
 // ---------------------------------------------------------------- kernel of a Gram matrix
 
-inline double distance(const Matrix& G, int64_t i, int64_t j) {
-  const double d = G.at(i, i) + G.at(j, j) - 2 * G.at(i, j);
-  return d < 0 ? 0 : d;  // a NaN stays
+// Squared distances of row i to rows j .. j+D-1; a NaN stays.
+inline vd distances(const Matrix& G, const double* diagonal, int64_t i, int64_t j, int lanes) {
+  const vd d = diagonal[i] + load_doubles(diagonal + j, lanes) - 2 * load_doubles(G.row(i) + j, lanes);
+  return d < 0 ? vd{} : d;
+}
+void read_diagonal(const Matrix& G, int64_t m, double* diagonal) {
+  for (int64_t i = 0; i < m; ++i) diagonal[i] = G.at(i, i);
 }
 
 // g of exp(-D/g): 2 sigma^2 features, or twice the lower median distance (`scratch`: m(m-1)/2 doubles).
-double bandwidth(const KernelCall* call, const Matrix& G, int64_t m, double* scratch) {
+double bandwidth(const KernelCall* call, const Matrix& G, const double* diagonal, int64_t m, double* scratch) {
   const double sigma = attr(call, "sigma");
   if (sigma > 0) return 2 * sigma * sigma * attr(call, "features", 1);
   int64_t count = 0;
   for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = i + 1; j < m; ++j) {
-      const double d = distance(G, i, j);
-      scratch[count++] = d == d ? d : 0;
-    }
+    for_vectors(m - i - 1, [&](int64_t j, int lanes) {
+      const vd d = distances(G, diagonal, i, i + 1 + j, lanes);
+      store_doubles(scratch + count, d == d ? d : vd{}, lanes);
+      count += lanes;
+    });
   return count > 0 ? 2 * nth_smallest(scratch, count, (count - 1) / 2) : 0;
 }
 
 // E = expm1(-D/g), diagonal 0; all 0 when g is.
-void gaussian(const KernelCall* call, const Matrix& G, int64_t m, double g, float* E, int64_t pitch) {
+void gaussian(const KernelCall* call, const Matrix& G, const double* diagonal, int64_t m, double g, float* E,
+              int64_t pitch) {
   for_matrix_rows(call, m, [&](int64_t i) {
     float* row = E + i * pitch;
-    for (int64_t j = 0; j < m; ++j) row[j] = g > 0 && j != i ? (float)(-distance(G, i, j) / g) : 0;
+    for_vectors(m, [&](int64_t j, int lanes) {
+      store_floats(row + j, g > 0 ? -distances(G, diagonal, i, j, lanes) / g : vd{}, lanes);
+    });
+    row[i] = 0;
     for (int64_t j = 0; j < m; j += W) {
       const int lanes = (int)min64(W, m - j);
       store_lanes(row + j, vexpm1(load_lanes(row + j, lanes)), lanes);
@@ -66,7 +85,7 @@ void check_kernel(KernelCall* call) {
 void prepare_kernel_matrix(KernelCall* call) {
   const int64_t m = call->in[0].rows;
   const bool median = is_gaussian(call) && !(attr(call, "sigma") > 0);
-  call->workspace_bytes = median ? m * (m - 1) / 2 * (int64_t)sizeof(double) : 0;
+  call->workspace_bytes = (m + (median ? m * (m - 1) / 2 : 0)) * (int64_t)sizeof(double);
   check_kernel(call);
 }
 
@@ -79,8 +98,10 @@ void run_kernel_matrix(const KernelCall* call) {
     *sigma = 0;
     return;
   }
-  const double g = bandwidth(call, matrix_of(in), in.rows, static_cast<double*>(call->workspace));
-  gaussian(call, matrix_of(in), in.rows, g, floats_out(E), E.pitch);
+  auto* const diagonal = static_cast<double*>(call->workspace);
+  read_diagonal(matrix_of(in), in.rows, diagonal);
+  const double g = bandwidth(call, matrix_of(in), diagonal, in.rows, diagonal + in.rows);
+  gaussian(call, matrix_of(in), diagonal, in.rows, g, floats_out(E), E.pitch);
   *sigma = (float)__builtin_sqrt(g / (2 * attr(call, "features", 1)));
 }
 
@@ -103,7 +124,14 @@ struct Centred {
   double *mean, *off;  // [m] row means; row sums without the diagonal over m-2
   double grand, off_grand;
   inline double at(int64_t i, int64_t j) const { return matrix.at(i, j) - mean[i] - mean[j] + grand; }
-  inline double off_at(int64_t i, int64_t j) const { return matrix.at(i, j) - off[i] - off[j] + off_grand; }
+  // Of the row's elements j .. j+lanes-1; `plain` is the matrix there. Lanes behind the last are 0.
+  inline vd vector(const vd& plain, int64_t i, int64_t j, int lanes) const {
+    return first_doubles(plain - mean[i] - load_doubles(mean + j, lanes) + grand, lanes);
+  }
+  inline vd off_vector(const vd& plain, int64_t i, int64_t j, int lanes) const {
+    return first_doubles(plain - off[i] - load_doubles(off + j, lanes) + off_grand, lanes);
+  }
+  inline vd plain(int64_t i, int64_t j, int lanes) const { return load_doubles(matrix.row(i) + j, lanes); }
 };
 
 // `memory` holds 2m doubles.
@@ -111,8 +139,9 @@ Centred centre(const KernelCall* call, const Matrix& matrix, int64_t m, double* 
   Centred c = {matrix, m, memory, memory + m, 0, 0};
   const double others = m > 2 ? (double)(m - 2) : 1;
   for_matrix_rows(call, m, [&](int64_t i) {
-    double sum = 0;
-    for (int64_t j = 0; j < m; ++j) sum += matrix.at(i, j);
+    vd sums = {};
+    for_vectors(m, [&](int64_t j, int lanes) { sums += load_doubles(matrix.row(i) + j, lanes); });
+    const double sum = sum_of(sums);
     c.mean[i] = sum / (double)m;
     c.off[i] = (sum - matrix.at(i, i)) / others;
   });
@@ -167,7 +196,7 @@ struct Objective {
   bool gaussian, unbiased;
   int64_t m;
   // Offsets into the workspace, in doubles.
-  int64_t means, rows, A, E, normal;  // 4 x 2m; m x kSums; m x m; m x m floats; 3 x m x m (nhsic)
+  int64_t means, diagonal, rows, A, E, normal;  // 4 x 2m; m; m x kSums; m x m; m x m floats; 3 x m x m (nhsic)
 };
 
 // Sums over all pairs (i, j).
@@ -189,7 +218,8 @@ void prepare_objective(KernelCall* call) {
   if (found == 1 && call->in_count < 5) call->error = "hsicObjective of kind nhsic needs Rx and Ry";
   const int64_t square = p.m * p.m;
   p.means = 0;
-  p.rows = 8 * p.m;
+  p.diagonal = 8 * p.m;
+  p.rows = 9 * p.m;
   p.A = p.rows + p.m * kSums;
   p.E = p.A + square;
   p.normal = p.E + (p.gaussian ? (square + 1) / 2 : 0);
@@ -203,31 +233,40 @@ struct Operands {
   double ridge, g;
 };
 
+// The diagonal is no pair: its lane becomes 0.
+inline vd without(vd values, int64_t i, int64_t j) {
+  if (i >= j && i < j + D) values[i - j] = 0;
+  return values;
+}
+
 // One row's share of every sum.
 void add_row(const Operands& o, bool nhsic, int64_t i, double* sum) {
   const int64_t m = o.K.m;
-  for (int s = 0; s < kSums; ++s) sum[s] = 0;
-  for (int64_t j = 0; j < m; ++j) {
-    const double k = o.K.at(i, j), x = o.X.at(i, j), y = o.Y.at(i, j), g = o.G.at(i, j);
-    sum[kKX] += k * x;
-    sum[kKY] += k * y;
-    sum[kKK] += k * k;
-    sum[kXX] += x * x;
-    sum[kYY] += y * y;
-    sum[kGG] += g * g;
-    sum[kFullK] += o.K.matrix.at(i, j) * o.K.matrix.at(i, j);
-    sum[kFullX] += o.X.matrix.at(i, j) * o.X.matrix.at(i, j);
-    sum[kFullY] += o.Y.matrix.at(i, j) * o.Y.matrix.at(i, j);
-    sum[kFullG] += o.G.matrix.at(i, j) * o.G.matrix.at(i, j);
-    if (j != i) {
-      sum[kOffX] += o.K.off_at(i, j) * o.X.off_at(i, j);
-      sum[kOffY] += o.K.off_at(i, j) * o.Y.off_at(i, j);
-    }
-    if (nhsic) {
-      const double r = (i == j ? 1.0 : 0.0) - o.ridge * o.inverse[i * m + j];
-      sum[kNormX] += r * o.Rx.at(i, j);
-      sum[kNormY] += r * o.Ry.at(i, j);
-    }
+  vd sums[kSums] = {};
+  for_vectors(m, [&](int64_t j, int lanes) {
+    const vd K = o.K.plain(i, j, lanes), X = o.X.plain(i, j, lanes), Y = o.Y.plain(i, j, lanes);
+    const vd G = o.G.plain(i, j, lanes);
+    const vd k = o.K.vector(K, i, j, lanes), x = o.X.vector(X, i, j, lanes), y = o.Y.vector(Y, i, j, lanes);
+    const vd g = o.G.vector(G, i, j, lanes);
+    sums[kKX] += k * x;
+    sums[kKY] += k * y;
+    sums[kKK] += k * k;
+    sums[kXX] += x * x;
+    sums[kYY] += y * y;
+    sums[kGG] += g * g;
+    sums[kFullK] += K * K;
+    sums[kFullX] += X * X;
+    sums[kFullY] += Y * Y;
+    sums[kFullG] += G * G;
+    const vd off = without(o.K.off_vector(K, i, j, lanes), i, j);
+    sums[kOffX] += off * o.X.off_vector(X, i, j, lanes);
+    sums[kOffY] += off * o.Y.off_vector(Y, i, j, lanes);
+  });
+  for (int s = 0; s < kSums; ++s) sum[s] = sum_of(sums[s]);
+  for (int64_t j = 0; nhsic && j < m; ++j) {
+    const double r = (i == j ? 1.0 : 0.0) - o.ridge * o.inverse[i * m + j];
+    sum[kNormX] += r * o.Rx.at(i, j);
+    sum[kNormY] += r * o.Ry.at(i, j);
   }
   sum[kTrace] = o.G.at(i, i);
 }
@@ -279,12 +318,13 @@ void combine(const KernelCall* call, const Objective& p, const Operands& o, cons
   const bool off = p.kind == Kind::hsic && p.unbiased;
   for_matrix_rows(call, p.m, [&](int64_t i) {
     double* row = A + i * p.m;
-    for (int64_t j = 0; j < p.m; ++j) {
-      if (off)
-        row[j] = i == j ? 0 : t.x * o.X.off_at(i, j) + t.y * o.Y.off_at(i, j);
-      else
-        row[j] = t.x * o.X.at(i, j) + t.y * o.Y.at(i, j) + t.k * o.K.at(i, j);
-    }
+    for_vectors(p.m, [&](int64_t j, int lanes) {
+      const vd X = o.X.plain(i, j, lanes), Y = o.Y.plain(i, j, lanes);
+      const vd both = off ? without(t.x * o.X.off_vector(X, i, j, lanes) + t.y * o.Y.off_vector(Y, i, j, lanes), i, j)
+                          : t.x * o.X.vector(X, i, j, lanes) + t.y * o.Y.vector(Y, i, j, lanes) +
+                                t.k * o.K.vector(o.K.plain(i, j, lanes), i, j, lanes);
+      store_doubles(row + j, both, lanes);
+    });
   });
 }
 
@@ -319,14 +359,14 @@ void write_gradient(const KernelCall* call, const Objective& p, const Operands& 
   const double scale = o.g > 0 ? 2 / o.g : 0;
   for_matrix_rows(call, p.m, [&](int64_t i) {
     float* row = floats_out(dG) + i * dG.pitch;
-    double others = 0;
-    for (int64_t j = 0; j < p.m; ++j) {
-      const double a = A[i * p.m + j];
-      const double s = p.gaussian ? scale * a * (1 + o.K.matrix.at(i, j)) : a;
-      row[j] = (float)s;
-      if (j != i) others += s;
-    }
-    if (p.gaussian) row[i] = (float)-others;
+    vd others = {};
+    for_vectors(p.m, [&](int64_t j, int lanes) {
+      const vd a = load_doubles(A + i * p.m + j, lanes);
+      const vd s = p.gaussian ? scale * a * (1 + o.K.plain(i, j, lanes)) : a;
+      store_floats(row + j, s, lanes);
+      others += without(s, i, j);
+    });
+    if (p.gaussian) row[i] = (float)-sum_of(others);
   });
 }
 
@@ -359,8 +399,10 @@ void run_objective(const KernelCall* call) {
   Operands o = {};
   if (p.gaussian) {
     auto* E = reinterpret_cast<float*>(memory + p.E);
-    o.g = bandwidth(call, G, m, A);  // A is not in use yet
-    gaussian(call, G, m, o.g, E, m);
+    double* const diagonal = memory + p.diagonal;
+    read_diagonal(G, m, diagonal);
+    o.g = bandwidth(call, G, diagonal, m, A);  // A is not in use yet
+    gaussian(call, G, diagonal, m, o.g, E, m);
     K = {E, m};
   }
   o.K = centre(call, K, m, means);
