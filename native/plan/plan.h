@@ -71,6 +71,8 @@ void schedule(Plan& plan);
 void place_aliases(Plan& plan);
 void reuse_inputs(Plan& plan);
 void place_concats(Plan& plan);
+/** In a graph for inference, products choose how to cut their sums by one image, so that its bits are its own. */
+void keep_images_apart(Plan& plan);
 void choose_kernels(Plan& plan, Backend& backend);
 void lay_out_arena(Plan& plan);
 void find_range_checks(Plan& plan);

@@ -172,7 +172,9 @@ void forward_prepare(KernelCall* call) {
   if (choose(call, x, filter, y)) return kDepthwiseKernels.kernels[0].prepare(call);
   ProductParams* params = params_of<ProductParams>(call);
   const ConvShape& s = params->conv.shape;
-  params->plan = plan_gemm(call->precision, s.groups, s.batch * s.oh * s.ow, s.o, s.kh * s.kw * s.c, false);
+  const int64_t image = s.oh * s.ow, all = s.batch * image;
+  params->plan = plan_gemm(call->precision, s.groups, all, s.o, s.kh * s.kw * s.c, false,
+                           attr(call, "perImage") != 0 ? image : all);
   call->workspace_bytes = params->plan.workspace_bytes;
 }
 

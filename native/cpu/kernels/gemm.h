@@ -358,12 +358,13 @@ struct GemmPlan {
   return (lines | 1) * 16;
 }
 
-// The product of `groups` independent [m,k] x [k,n] pairs. transposed: the row source holds A' ([k,m]).
+// The product of `groups` independent [m,k] x [k,n] pairs. transposed: the row source holds A' ([k,m]). like_m: the
+// number of rows by which precision and sums are chosen: m, or fewer where a row's bits may not depend on m.
 [[maybe_unused]] GemmPlan plan_gemm(Precision precision, int64_t groups, int64_t m, int64_t n, int64_t k,
-                                    bool transposed) {
+                                    bool transposed, int64_t like_m) {
   GemmPlan plan = {};
   // A small product costs nothing, and its factors may be few numbers of great effect.
-  plan.precision = groups * m * n * k < 65536 ? Precision::float32 : precision;
+  plan.precision = groups * like_m * n * k < 65536 ? Precision::float32 : precision;
   plan.groups = groups, plan.m = m, plan.n = n, plan.k = k;
   // Equal blocks rather than full ones and a rest.
   plan.n_blocks = ceil_div(n, kBlock);
@@ -376,8 +377,8 @@ struct GemmPlan {
   plan.m_block = round_up(ceil_div(m, plan.m_blocks), kMR);
   plan.m_blocks = ceil_div(m, plan.m_block);
   // The chunks of K must not depend on the tile's size, or the bits would depend on the ISA.
-  const int64_t areas = groups * ceil_div(m, kBlock) * ceil_div(n, kBlock);
-  const int64_t by_memory = (8 << 20) / max64(1, groups * m * n);
+  const int64_t areas = groups * ceil_div(like_m, kBlock) * ceil_div(n, kBlock);
+  const int64_t by_memory = (8 << 20) / max64(1, groups * like_m * n);
   const int64_t chunks = areas >= 8 ? 1 : max64(1, min64(min64(kMaxChunks / areas, k / 512), by_memory));
   plan.k_chunk = round_up(ceil_div(k, chunks), 16);
   plan.k_chunks = ceil_div(k, plan.k_chunk);
@@ -392,6 +393,10 @@ struct GemmPlan {
   }
   plan.workspace_bytes = 4 * (plan.slots * plan.slot_floats + plan.k_chunks * plan.partial_floats);
   return plan;
+}
+[[maybe_unused]] GemmPlan plan_gemm(Precision precision, int64_t groups, int64_t m, int64_t n, int64_t k,
+                                    bool transposed) {
+  return plan_gemm(precision, groups, m, n, k, transposed, m);
 }
 
 // ---------------------------------------------------------------- the run

@@ -17,7 +17,9 @@ void matmul_prepare(KernelCall* call) {
   params->trans_b = attr(call, "transB") != 0;
   const View &a = call->in[0], &y = call->out[0];
   const int64_t k = params->trans_a ? a.rows : a.cols;
-  params->plan = plan_gemm(call->precision, 1, y.rows, y.cols, k, params->trans_a);
+  // With perImage a row of `a` is an image.
+  const bool row_alone = attr(call, "perImage") != 0 && !params->trans_a;
+  params->plan = plan_gemm(call->precision, 1, y.rows, y.cols, k, params->trans_a, row_alone ? 1 : y.rows);
   call->workspace_bytes = params->plan.workspace_bytes;
   call->variant = params->plan.k_chunks > 1 ? "splitK" : "blocked";
 }
