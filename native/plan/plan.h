@@ -66,6 +66,7 @@ void bypass_identities(Plan& plan);
 void fold_batch_norms(Plan& plan);
 void fuse_backward(Plan& plan);
 void fuse_separable(Plan& plan);
+void fuse_finish(Plan& plan);
 void fuse_residual(Plan& plan);
 void schedule(Plan& plan);
 void place_aliases(Plan& plan);
@@ -90,6 +91,8 @@ Operand operand_of(const Plan& plan, int32_t tensor);
 bool written_between(const Plan& plan, const std::vector<int32_t>& tensors, int32_t from, int32_t to);
 /** Whether a conv2d, or a gradient of one, multiplies every pixel of x by a filter that a joined launch may hold. */
 bool is_pointwise(const Node& node, const Shape& x, const Shape& filter, const Shape& y);
+/** The node's attribute `key` under another name, for the launch it is joined to. */
+Attribute renamed(const Node& node, const char* key, const char* name);
 /** A fresh temp storage for a tensor, dense. */
 void place_alone(Plan& plan, int32_t tensor);
 

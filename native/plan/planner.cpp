@@ -45,6 +45,12 @@ bool is_pointwise(const Node& node, const Shape& x, const Shape& filter, const S
          node.number("padLeft") == 0 && filter[2] * filter[3] <= kMostPointwiseWeights;
 }
 
+Attribute renamed(const Node& node, const char* key, const char* name) {
+  Attribute attr = *node.find(key);
+  attr.key = name;
+  return attr;
+}
+
 void keep_images_apart(Plan& plan) {
   if (plan.graph.training) return;
   Attribute attr;
@@ -85,6 +91,7 @@ Plan make_plan(Graph graph, Backend& backend) {
   fold_batch_norms(plan);
   fuse_backward(plan);
   fuse_separable(plan);
+  fuse_finish(plan);
   fuse_residual(plan);
   schedule(plan);
   place_aliases(plan);
