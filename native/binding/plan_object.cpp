@@ -91,15 +91,18 @@ void PlanObject::stage(Request& request, int64_t steps, const Napi::Value& value
   const std::vector<int32_t>& inputs = executable_->inputs();
   if (!value.IsArray() || value.As<Napi::Array>().Length() != inputs.size())
     throw Error(Code::argument, cat("[", what, "] feeds is an array of ", inputs.size(), " typed arrays"));
-  const Napi::Array feeds = value.As<Napi::Array>();
-  // Every array is checked before memory for a copy of it is asked for.
+  // Reading may run a getter, which could free an array's memory or dispose the plan, so all are read before any is
+  // used.
+  const Napi::Array array = value.As<Napi::Array>();
+  std::vector<Napi::Value> feeds;
+  for (uint32_t i = 0; i < inputs.size(); ++i) feeds.push_back(array[i]);
+  check_alive(what);
   std::vector<const void*> data;
   int64_t bytes = 0;
-  for (uint32_t i = 0; i < inputs.size(); ++i) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
     const Tensor& tensor = executable_->tensor(inputs[i]);
     const int64_t count = checked_mul(tensor.count(), steps);
-    const Napi::Value feed = feeds[i];
-    data.push_back(typed_array_data(feed, tensor.dtype, count, cat("input \"", tensor.name, "\"")));
+    data.push_back(typed_array_data(feeds[i], tensor.dtype, count, cat("input \"", tensor.name, "\"")));
     request.staged.push_back(bytes);
     bytes += (count * item_bytes(tensor.dtype) + kFeedAlign - 1) / kFeedAlign * kFeedAlign;
   }
