@@ -61,6 +61,11 @@ export interface StepOptions {
   signal?: AbortSignal;
 }
 
+export interface RunOptions extends StepOptions {
+  /** For every input of the graph, the values of all steps, one after the other in one array; copied at call time. */
+  feeds?: Record<string, TensorData>;
+}
+
 export interface ProfileOptions extends StepOptions {
   /** Steps to take the mean of; 1 when absent. */
   steps?: number;
@@ -170,11 +175,13 @@ function outputsOf(op: string, graph: Graph, outputs: unknown): [string, Tensor]
 }
 
 function wireOf(graph: Graph, outputs: readonly [string, Tensor][]): WireGraph {
-  return { tensors: graph.tensors, nodes: graph.nodes, outputs: outputs.map(([, tensor]) => tensor.id) };
+  const { tensors, nodes, training } = graph;
+  return { tensors, nodes, training, outputs: outputs.map(([, tensor]) => tensor.id) };
 }
 
 /**
  * Plans a graph and gives it memory. Params and states start from their initial values, or are those of `share`.
+ * In a graph for inference (training: false) an image's results have the same bits whatever it is batched with.
  * Throws ArgumentError, GraphError or ShapeError for a wrong graph or option, ExecutionError for a label or an index out
  * of range in a const, DeviceError without device or memory.
  */
@@ -245,7 +252,7 @@ export class Plan {
   async step(feeds: Record<string, TensorData> = {}, options: StepOptions = {}): Promise<StepResult> {
     const site = siteOf(this.step);
     this.#checkAlive('step');
-    const data = this.#feedsInOrder('step', feeds);
+    const data = this.#feedsInOrder('step', feeds, 1);
     return this.#await(site, 'step', options, (id) => this.#native.step(data, id));
   }
 
@@ -255,24 +262,28 @@ export class Plan {
    */
   stepSync(feeds: Record<string, TensorData> = {}): StepResult {
     this.#checkAlive('stepSync');
-    const data = this.#feedsInOrder('stepSync', feeds);
-    try {
-      return this.#namedOutputs(this.#native.stepSync(data));
-    } catch (error) {
-      throw typed(error, siteOf(this.stepSync));
-    }
+    const data = this.#feedsInOrder('stepSync', feeds, 1);
+    return this.#here(this.stepSync, data, 1);
   }
 
   /**
-   * `steps` steps of a plan without inputs in one crossing. Each output is the outputs of all steps, one after the
-   * other, in one array. Rejects like step(); after an abort the params are those of the last completed step.
+   * `steps` steps in one crossing. Each output is the outputs of all steps, one after the other, in one array. Rejects
+   * like step(); after an abort the params are those of the last completed step.
    */
-  async run(steps: number, options: StepOptions = {}): Promise<StepResult> {
+  async run(steps: number, options: RunOptions = {}): Promise<StepResult> {
     const site = siteOf(this.run);
     this.#checkAlive('run');
-    if (!Number.isSafeInteger(steps) || steps < 1)
-      throw new ArgumentError(`[run] steps is an integer of 1 or more, got ${describeValue(steps)}`);
-    return this.#await(site, 'run', options, (id) => this.#native.run(steps, id));
+    checkSteps('run', steps);
+    const data = this.#feedsInOrder('run', options.feeds ?? {}, steps);
+    return this.#await(site, 'run', options, (id) => this.#native.run(data, steps, id));
+  }
+
+  /** run() on the calling thread, after everything queued so far. Throws what run() rejects with. */
+  runSync(steps: number, options: Pick<RunOptions, 'feeds'> = {}): StepResult {
+    this.#checkAlive('runSync');
+    checkSteps('runSync', steps);
+    const data = this.#feedsInOrder('runSync', options.feeds ?? {}, steps);
+    return this.#here(this.runSync, data, steps);
   }
 
   /**
@@ -283,9 +294,8 @@ export class Plan {
     const site = siteOf(this.profile);
     this.#checkAlive('profile');
     const { steps = 1 } = options;
-    if (!Number.isSafeInteger(steps) || steps < 1)
-      throw new ArgumentError(`[profile] steps is an integer of 1 or more, got ${describeValue(steps)}`);
-    const data = this.#feedsInOrder('profile', feeds);
+    checkSteps('profile', steps);
+    const data = this.#feedsInOrder('profile', feeds, 1);
     const { launches } = this.#native.describe();
     const seconds = await this.#settle(site, 'profile', options, (id) => this.#native.profile(data, steps, id));
     return launches.map((launch, index) => ({ ...launch, milliseconds: ((seconds[index] as number) / steps) * 1000 }));
@@ -346,7 +356,8 @@ export class Plan {
     return info;
   }
 
-  #feedsInOrder(op: string, feeds: Record<string, TensorData>): TensorData[] {
+  /** The fed arrays, each with the values of `steps` steps, in the order of the inputs. */
+  #feedsInOrder(op: string, feeds: Record<string, TensorData>, steps: number): TensorData[] {
     if (feeds === null || typeof feeds !== 'object')
       throw new ArgumentError(`[${op}] feeds is an object of arrays by input name, got ${describeValue(feeds)}`);
     const known = new Set(this.#inputs.map(({ name }) => name));
@@ -358,9 +369,17 @@ export class Plan {
     return this.#inputs.map((info) => {
       const data = feeds[info.name];
       if (data === undefined) throw new ArgumentError(`[${op}] input "${info.name}" was not fed`);
-      checkData(op, info.name, info, data);
+      checkData(op, info.name, info, data, steps);
       return data;
     });
+  }
+
+  #here(method: Callable, data: readonly TensorData[], steps: number): StepResult {
+    try {
+      return this.#namedOutputs(this.#native.runSync(data, steps));
+    } catch (error) {
+      throw typed(error, siteOf(method));
+    }
   }
 
   async #await(
@@ -395,17 +414,28 @@ export class Plan {
   }
 }
 
-/** A typed array of the tensor's dtype and size over memory that nobody else can change while it is copied. */
-function checkData(op: string, name: string, info: { shape: Shape; dtype: DType }, data: unknown): void {
+function checkSteps(op: string, steps: unknown): void {
+  if (!Number.isSafeInteger(steps) || (steps as number) < 1)
+    throw new ArgumentError(`[${op}] steps is an integer of 1 or more, got ${describeValue(steps)}`);
+}
+
+/** A typed array of the tensor's dtype and `times` its size over memory that nobody else can change while it is copied. */
+function checkData(
+  op: string,
+  name: string,
+  info: { shape: Shape; dtype: DType },
+  data: unknown,
+  times = 1,
+): asserts data is TensorData {
   const expected = ARRAY_OF[info.dtype];
   if (!(data instanceof expected))
     throw new ArgumentError(`[${op}] "${name}" is a ${expected.name}, got ${describeValue(data)}`);
   if (!(data.buffer instanceof ArrayBuffer))
     throw new ArgumentError(`[${op}] "${name}" is a ${expected.name} over an ArrayBuffer, got shared memory`);
-  if (data.length !== sizeOf(info.shape)) {
+  const count = times * sizeOf(info.shape);
+  if (data.length !== count) {
     const detached = data.length === 0 && data.buffer.byteLength === 0 ? ' (a detached buffer?)' : '';
-    throw new ArgumentError(
-      `[${op}] "${name}" of shape ${formatShape(info.shape)} needs ${sizeOf(info.shape)} values, got ${data.length}${detached}`,
-    );
+    const needed = `needs ${count} values${times > 1 ? ` for ${times} steps` : ''}, got ${data.length}${detached}`;
+    throw new ArgumentError(`[${op}] "${name}" of shape ${formatShape(info.shape)} ${needed}`);
   }
 }

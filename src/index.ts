@@ -47,6 +47,15 @@ export { type AttachOptions, attachTraining, REPORT_COLUMNS, type TrainingGraph 
 export { OBJECTIVE_DEFAULTS, OBJECTIVES, type ObjectiveOptions } from './objectives/options';
 export { OPTIMIZERS, type OptimizerOptions, update } from './optim';
 export type { EndEvent, EpochEvent, Evaluation, StepEvent, TrainEvent } from './report/events';
+export type { CompiledModel, InferenceOptions, InferenceResult, PixelOptions } from './train/compiledModel';
+export {
+  type CompileModelOptions,
+  compileModel,
+  type LoadedModel,
+  type LoadModelOptions,
+  loadModel,
+  type Weights,
+} from './train/compileModel';
 export { TRAIN_DEFAULTS, type TrainConfig } from './train/config';
 export {
   DistributionRemoval,

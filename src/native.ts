@@ -26,6 +26,8 @@ export interface WireGraph {
   }[];
   /** Ids of the tensors every step returns. */
   readonly outputs: readonly number[];
+  /** false: the bits of an image's results do not depend on what it is batched with. true when absent. */
+  readonly training?: boolean;
 }
 
 export interface NativeOptions {
@@ -78,9 +80,10 @@ export interface DeviceInfo {
 export interface NativePlan {
   /** One typed array per input, in the order of the graph; `id` (1 or more, unique) is for abort(), 0 for none. */
   step(feeds: readonly TensorData[], id: number): Promise<TensorData[]>;
-  run(steps: number, id: number): Promise<TensorData[]>;
-  /** step() on the calling thread. */
-  stepSync(feeds: readonly TensorData[]): TensorData[];
+  /** `feeds` hold the values of all steps, one after the other. */
+  run(feeds: readonly TensorData[], steps: number, id: number): Promise<TensorData[]>;
+  /** run() on the calling thread. */
+  runSync(feeds: readonly TensorData[], steps: number): TensorData[];
   /** Seconds of each launch, summed over the steps. */
   profile(feeds: readonly TensorData[], steps: number, id: number): Promise<Float64Array>;
   read(name: string): Promise<TensorData>;

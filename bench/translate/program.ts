@@ -78,9 +78,9 @@ function differentiable(nodes: readonly Node[], local: boolean): Set<Node> {
   return found;
 }
 
-function kindOf(workload: Workload): Program['kind'] {
-  if (workload.training) return 'train';
-  return workload.feeds ? 'infer' : 'kernel';
+function kindOf({ graph, given, training }: Workload): Program['kind'] {
+  if (training) return 'train';
+  return given.some((tensor) => graph.info(tensor).kind === 'input') ? 'infer' : 'kernel';
 }
 
 export function programOf(workload: Workload): Program {

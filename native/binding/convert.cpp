@@ -159,6 +159,9 @@ Graph read_graph(const Napi::Value& wire) {
     graph.nodes.push_back(read_node(nodes[i], i));
   }
   graph.outputs = read_ids(object.Get("outputs"), "outputs");
+  const Napi::Value training = object.Get("training");
+  if (!training.IsUndefined() && !training.IsBoolean()) fail("[graph] training is a boolean");
+  graph.training = training.IsUndefined() || training.As<Napi::Boolean>().Value();
   return graph;
 }
 

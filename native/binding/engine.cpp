@@ -123,6 +123,16 @@ void Engine::execute(Job& job) {
   }
 }
 
+void Engine::feed(const Job& job) {
+  Executable& plan = *job.plan;
+  values_.clear();
+  for (size_t i = 0; i < job.staged.size(); ++i) {
+    const int64_t bytes = plan.tensor(plan.inputs()[i]).bytes();
+    values_.push_back(job.staging.data() + job.staged[i] + job.completed * bytes);
+  }
+  plan.feed(values_);
+}
+
 void Engine::run_steps(Job& job) {
   Executable& plan = *job.plan;
   const auto& outputs = plan.plan().graph.outputs;
@@ -133,11 +143,7 @@ void Engine::run_steps(Job& job) {
       job.message = cat("[", name_of(job.kind), "] aborted after ", job.completed, " of ", job.steps, " steps");
       return;
     }
-    if (job.completed == 0 && !job.staged.empty()) {
-      values_.clear();
-      for (int64_t offset : job.staged) values_.push_back(job.staging.data() + offset);
-      plan.feed(values_);
-    }
+    if (job.completed == 0 || job.kind != Job::Kind::profile) feed(job);
     if (job.kind == Job::Kind::profile) {
       if (!plan.step(cancelled_, reinterpret_cast<double*>(job.results.data()))) return;
       continue;

@@ -19,8 +19,8 @@ struct Job {
   std::shared_ptr<Executable> plan;
   int64_t steps = 1;                   // of a run or a profile
   const Persistent* tensor = nullptr;  // of a read or a write; owned by `plan`
-  std::vector<char> staging;           // fed values, each 64-byte aligned inside; or the data of a write
-  std::vector<int64_t> staged;         // offset of each fed value
+  std::vector<char> staging;           // what inputs are fed, step after step, or the data of a write
+  std::vector<int64_t> staged;         // offset of each input's values, 64-byte aligned
   std::vector<char> results;           // every output after another, each `steps` times; a profile's seconds;
                                        // or the data read
   std::atomic<bool> aborted{false};
@@ -59,6 +59,8 @@ class Engine {
   void work();
   Job* pop();
   void execute(Job& job);
+  /** Feeds the job's next step; a profile's steps are all fed the first one's values. */
+  void feed(const Job& job);
   void run_steps(Job& job);
 
   const Deliver deliver_;

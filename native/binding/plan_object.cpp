@@ -15,8 +15,8 @@ constexpr int64_t kFeedAlign = 64;
 
 Napi::Function PlanObject::define(Napi::Env env, MakeBackend make_backend) {
   return DefineClass(env, "Plan",
-                     {InstanceMethod<&PlanObject::step>("step"), InstanceMethod<&PlanObject::step_sync>("stepSync"),
-                      InstanceMethod<&PlanObject::run>("run"), InstanceMethod<&PlanObject::profile>("profile"),
+                     {InstanceMethod<&PlanObject::step>("step"), InstanceMethod<&PlanObject::run>("run"),
+                      InstanceMethod<&PlanObject::run_sync>("runSync"), InstanceMethod<&PlanObject::profile>("profile"),
                       InstanceMethod<&PlanObject::read>("read"), InstanceMethod<&PlanObject::write>("write"),
                       InstanceMethod<&PlanObject::abort>("abort"), InstanceMethod<&PlanObject::describe>("describe"),
                       InstanceMethod<&PlanObject::dispose>("dispose")},
@@ -70,57 +70,71 @@ void PlanObject::check_alive(const char* what) const {
   if (!session_) throw Error(Code::disposed, cat("[", what, "] the plan was disposed"));
 }
 
-std::unique_ptr<Request> PlanObject::steps_request(int64_t steps) {
+std::unique_ptr<Request> PlanObject::steps_request(Job::Kind kind, int64_t steps, const Napi::Value& feeds,
+                                                   const char* what) {
   std::unique_ptr<Request> request = session_->take();
+  request->kind = kind;
+  request->id = 0;
   request->plan = executable_;
   request->steps = steps;
   int64_t bytes = 0;
   for (int32_t id : executable_->plan().graph.outputs) bytes = checked_add(bytes, executable_->tensor(id).bytes());
   if (steps > 1 && bytes > kMaxResultBytes / steps)
-    throw Error(Code::argument,
-                cat("[run] ", steps, " steps would return ", bytes, " bytes each, together at most ", kMaxResultBytes));
+    throw Error(Code::argument, cat("[", what, "] ", steps, " steps would return ", bytes,
+                                    " bytes each, together at most ", kMaxResultBytes));
   request->results.resize(bytes * steps);
+  stage(*request, steps, feeds, what);
   return request;
 }
 
-void PlanObject::stage(Request& request, const Napi::Value& value, const char* what) {
+void PlanObject::stage(Request& request, int64_t steps, const Napi::Value& value, const char* what) {
   const std::vector<int32_t>& inputs = executable_->inputs();
   if (!value.IsArray() || value.As<Napi::Array>().Length() != inputs.size())
     throw Error(Code::argument, cat("[", what, "] feeds is an array of ", inputs.size(), " typed arrays"));
-  const Napi::Array feeds = value.As<Napi::Array>();
+  // Reading may run a getter, which could free an array's memory or dispose the plan, so all are read before any is
+  // used.
+  const Napi::Array array = value.As<Napi::Array>();
+  std::vector<Napi::Value> feeds;
+  for (uint32_t i = 0; i < inputs.size(); ++i) feeds.push_back(array[i]);
+  check_alive(what);
+  std::vector<const void*> data;
   int64_t bytes = 0;
-  for (int32_t id : inputs) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor& tensor = executable_->tensor(inputs[i]);
+    const int64_t count = checked_mul(tensor.count(), steps);
+    data.push_back(typed_array_data(feeds[i], tensor.dtype, count, cat("input \"", tensor.name, "\"")));
     request.staged.push_back(bytes);
-    bytes = checked_add(bytes, (executable_->tensor(id).bytes() + kFeedAlign - 1) / kFeedAlign * kFeedAlign);
+    bytes += (count * item_bytes(tensor.dtype) + kFeedAlign - 1) / kFeedAlign * kFeedAlign;
   }
   request.staging.resize(bytes);
-  for (uint32_t i = 0; i < inputs.size(); ++i) {
-    const Tensor& tensor = executable_->tensor(inputs[i]);
-    const Napi::Value feed = feeds[i];
-    const void* data = typed_array_data(feed, tensor.dtype, tensor.count(), cat("input \"", tensor.name, "\""));
-    memcpy(request.staging.data() + request.staged[i], data, tensor.bytes());
-  }
+  for (size_t i = 0; i < inputs.size(); ++i)
+    memcpy(request.staging.data() + request.staged[i], data[i], executable_->tensor(inputs[i]).bytes() * steps);
 }
 
 Napi::Value PlanObject::step(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     check_alive("step");
-    std::unique_ptr<Request> request = steps_request(1);
-    request->kind = Job::Kind::step;
-    stage(*request, info[0], "step");
+    std::unique_ptr<Request> request = steps_request(Job::Kind::step, 1, info[0], "step");
     request->id = static_cast<double>(read_integer(info[1], 0, INT64_MAX, "the request's id"));
     return session_->submit(info.Env(), std::move(request));
   });
 }
 
-Napi::Value PlanObject::step_sync(const Napi::CallbackInfo& info) {
+Napi::Value PlanObject::run(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
-    check_alive("stepSync");
-    std::unique_ptr<Request> request = steps_request(1);
-    request->kind = Job::Kind::step;
-    stage(*request, info[0], "stepSync");
-    request->id = 0;
-    return session_->perform(info.Env(), std::move(request));
+    check_alive("run");
+    const int64_t steps = read_integer(info[1], 1, INT64_MAX, "steps");
+    std::unique_ptr<Request> request = steps_request(Job::Kind::run, steps, info[0], "run");
+    request->id = static_cast<double>(read_integer(info[2], 0, INT64_MAX, "the request's id"));
+    return session_->submit(info.Env(), std::move(request));
+  });
+}
+
+Napi::Value PlanObject::run_sync(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    check_alive("runSync");
+    const int64_t steps = read_integer(info[1], 1, INT64_MAX, "steps");
+    return session_->perform(info.Env(), steps_request(Job::Kind::run, steps, info[0], "runSync"));
   });
 }
 
@@ -132,23 +146,9 @@ Napi::Value PlanObject::profile(const Napi::CallbackInfo& info) {
     request->kind = Job::Kind::profile;
     request->plan = executable_;
     request->steps = steps;
-    stage(*request, info[0], "profile");
+    stage(*request, 1, info[0], "profile");
     request->id = static_cast<double>(read_integer(info[2], 0, INT64_MAX, "the request's id"));
     request->results.assign(executable_->plan().steps.size() * sizeof(double), 0);
-    return session_->submit(info.Env(), std::move(request));
-  });
-}
-
-Napi::Value PlanObject::run(const Napi::CallbackInfo& info) {
-  return guard(info.Env(), [&]() -> Napi::Value {
-    check_alive("run");
-    if (!executable_->inputs().empty())
-      throw Error(Code::argument,
-                  cat("[run] a plan with inputs is stepped with feeds, this one has ", executable_->inputs().size()));
-    const int64_t steps = read_integer(info[0], 1, INT64_MAX, "steps");
-    std::unique_ptr<Request> request = steps_request(steps);
-    request->kind = Job::Kind::run;
-    request->id = static_cast<double>(read_integer(info[1], 0, INT64_MAX, "the request's id"));
     return session_->submit(info.Env(), std::move(request));
   });
 }

@@ -22,7 +22,7 @@ class PlanObject : public Napi::ObjectWrap<PlanObject> {
  private:
   Napi::Value step(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);
-  Napi::Value step_sync(const Napi::CallbackInfo& info);
+  Napi::Value run_sync(const Napi::CallbackInfo& info);
   Napi::Value profile(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
   Napi::Value write(const Napi::CallbackInfo& info);
@@ -34,9 +34,10 @@ class PlanObject : public Napi::ObjectWrap<PlanObject> {
   void check_alive(const char* what) const;
   void release();
   const Persistent& persistent(const Napi::Value& name, const char* what) const;
-  std::unique_ptr<Request> steps_request(int64_t steps);
-  /** Copies the fed typed arrays into the request. */
-  void stage(Request& request, const Napi::Value& value, const char* what);
+  /** A request for `steps` steps, with room for their outputs and a copy of the arrays they are fed, step after step.
+   */
+  std::unique_ptr<Request> steps_request(Job::Kind kind, int64_t steps, const Napi::Value& feeds, const char* what);
+  void stage(Request& request, int64_t steps, const Napi::Value& value, const char* what);
 
   std::shared_ptr<Session> session_;
   std::weak_ptr<Session> reached_;  // by abort(), also for work that was queued before dispose()

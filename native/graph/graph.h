@@ -60,6 +60,7 @@ struct Graph {
   std::vector<Tensor> tensors;
   std::vector<Node> nodes;
   std::vector<int32_t> outputs;
+  bool training = true;  // false: the bits of an image's results may not depend on what it is batched with
 };
 
 /** Structural checks: ids, kinds, order, names, sizes; then the contract of every op. Throws Error. */

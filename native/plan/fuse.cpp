@@ -33,12 +33,6 @@ bool can_fold(const Plan& plan, const Step& norm, const std::vector<size_t>& rea
   return !written_between(plan, norm.node.inputs, norm.append, last);
 }
 
-Attribute renamed(const Node& node, const char* key, const char* name) {
-  Attribute attr = *node.find(key);
-  attr.key = name;
-  return attr;
-}
-
 void fold(Plan& plan, const Node& norm, const std::vector<size_t>& readers) {
   for (size_t i : readers) {
     Node& reader = plan.steps[i].node;

@@ -67,11 +67,14 @@ void share_pools(Plan& plan);
 void fold_batch_norms(Plan& plan);
 void fuse_backward(Plan& plan);
 void fuse_separable(Plan& plan);
+void fuse_finish(Plan& plan);
 void fuse_residual(Plan& plan);
 void schedule(Plan& plan);
 void place_aliases(Plan& plan);
 void reuse_inputs(Plan& plan);
 void place_concats(Plan& plan);
+/** In a graph for inference, products choose how to cut their sums by one image, so that its bits are its own. */
+void keep_images_apart(Plan& plan);
 void choose_kernels(Plan& plan, Backend& backend);
 void lay_out_arena(Plan& plan);
 void find_range_checks(Plan& plan);
@@ -89,6 +92,8 @@ Operand operand_of(const Plan& plan, int32_t tensor);
 bool written_between(const Plan& plan, const std::vector<int32_t>& tensors, int32_t from, int32_t to);
 /** Whether a conv2d, or a gradient of one, multiplies every pixel of x by a filter that a joined launch may hold. */
 bool is_pointwise(const Node& node, const Shape& x, const Shape& filter, const Shape& y);
+/** The node's attribute `key` under another name, for the launch it is joined to. */
+Attribute renamed(const Node& node, const char* key, const char* name);
 /** A fresh temp storage for a tensor, dense. */
 void place_alone(Plan& plan, int32_t tensor);
 

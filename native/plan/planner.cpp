@@ -45,6 +45,21 @@ bool is_pointwise(const Node& node, const Shape& x, const Shape& filter, const S
          node.number("padLeft") == 0 && filter[2] * filter[3] <= kMostPointwiseWeights;
 }
 
+Attribute renamed(const Node& node, const char* key, const char* name) {
+  Attribute attr = *node.find(key);
+  attr.key = name;
+  return attr;
+}
+
+void keep_images_apart(Plan& plan) {
+  if (plan.graph.training) return;
+  Attribute attr;
+  attr.key = "perImage";
+  attr.number = 1;
+  for (Step& step : plan.steps)
+    if (step.node.op == "conv2d" || step.node.op == "matmul") step.node.attrs.push_back(attr);
+}
+
 void choose_kernels(Plan& plan, Backend& backend) {
   for (Step& step : plan.steps) {
     const Node& node = step.node;
@@ -77,11 +92,13 @@ Plan make_plan(Graph graph, Backend& backend) {
   fold_batch_norms(plan);
   fuse_backward(plan);
   fuse_separable(plan);
+  fuse_finish(plan);
   fuse_residual(plan);
   schedule(plan);
   place_aliases(plan);
   reuse_inputs(plan);
   place_concats(plan);
+  keep_images_apart(plan);
   choose_kernels(plan, backend);
   lay_out_arena(plan);
   return plan;

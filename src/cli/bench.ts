@@ -168,7 +168,7 @@ async function measureRow(
     ours.push(contend(workload, placement));
     if (bf16 && !bf16.disagrees) ours.push(contend(workload, { ...placement, precision: 'bf16' }));
     const times = await turns(ours, checked, options.seconds);
-    const { arenaBytes } = ours[0]!.plan.describe();
+    const { arenaBytes } = ours[0]!;
     return measurementOf({ row, work: workload.work, arenaBytes, times, own: OWN, bf16, ...checked }, ceilings);
   } finally {
     for (const one of ours) one.dispose();

@@ -1,5 +1,7 @@
 // A training run on disk: one safetensors file with every persistent tensor, and in its metadata what is needed to
-// rebuild the network and go on. Called by train.ts, evaluate.ts and predict.ts.
+// rebuild the network and go on. Called by train.ts, compileModel.ts and evaluate.ts.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { CheckpointError } from '../errors';
 import type { TensorData } from '../graph/graph';
 import { resolveConfig, type TrainConfig } from './config';
@@ -18,6 +20,14 @@ export interface RunState {
   readonly step: number;
   /** Best validation accuracy so far, and where. */
   readonly best: { readonly accuracy: number; readonly epoch: number };
+}
+
+/** A run as it was read. */
+export interface SavedRun {
+  /** The file. */
+  readonly path: string;
+  readonly state: RunState;
+  readonly tensors: SavedTensors;
 }
 
 export type SavedTensors = Record<string, { shape: readonly number[]; data: TensorData }>;
@@ -54,6 +64,15 @@ export async function loadCheckpoint(path: string): Promise<{ state: RunState; t
     saved[name] = { shape, data };
   }
   return { state, tensors: saved };
+}
+
+/** The best weights of a run's folder, or the last ones when training was stopped before its first epoch. */
+export async function loadRun(run: string): Promise<SavedRun> {
+  for (const name of ['best.safetensors', 'last.safetensors']) {
+    const path = join(run, name);
+    if (existsSync(path)) return { path, ...(await loadCheckpoint(path)) };
+  }
+  throw new CheckpointError(`[run] ${run} holds neither best.safetensors nor last.safetensors; train writes them`);
 }
 
 /** Whether `value` is a whole number, `least` or more. */

@@ -1,4 +1,4 @@
-// One network in training: its step graph, its plan and the evaluation plans that share its weights. Called by train.ts
+// One network in training: its step graph, its plan and the inference that shares its weights. Called by train.ts
 // and by users who write their own loop. The data set lives on the device; a step needs no data from JavaScript.
 import { type CompileOptions, compile, type Plan, type Precision } from '../compile';
 import type { ImageDataset } from '../data/types';
@@ -9,8 +9,9 @@ import type { ModelFunction } from '../models';
 import { attachTraining, REPORT_COLUMNS, type TrainingGraph } from '../objectives/attach';
 import type { ObjectiveOptions } from '../objectives/options';
 import type { OptimizerName } from '../optim';
+import { CompiledModel } from './compiledModel';
 import type { AugmentationOptions } from './config';
-import { datasetTensors, EVALUATION_PREFIX, Evaluator, type NetworkSpec } from './evaluator';
+import { logitsOnly, type NetworkSpec, predictClasses } from './evaluator';
 
 export interface TrainerOptions {
   readonly model: ModelFunction;
@@ -62,13 +63,15 @@ export function trainingGraph(options: TrainerOptions): {
   const { spec, data, batch } = options;
   const step = graph.state('step', [1], 'i32');
   const lr = ops.schedule(step, { kind: 'constant', ...options.schedule, base: options.lr });
-  const { images, labels } = datasetTensors(graph, 'training', data);
+  const { count, height, width, channels } = data;
+  const images = graph.constant('training/images', [count, height, width, channels], data.images);
+  const labels = graph.constant('training/labels', [count], data.labels);
   const fed = ops.datasetBatch(images, labels, step, {
     batch,
     size: [spec.input[0], spec.input[1]],
     seed: options.seed,
     shuffle: true,
-    count: data.count,
+    count,
     mean: spec.mean,
     std: spec.std,
     ...options.augmentation,
@@ -98,7 +101,8 @@ export class Trainer {
   readonly reportNames: readonly string[];
   readonly stepsPerEpoch: number;
   readonly #options: TrainerOptions;
-  readonly #evaluators = new Map<ImageDataset, Evaluator>();
+  /** By size of the images. */
+  readonly #inference = new Map<string, CompiledModel>();
 
   constructor(options: TrainerOptions) {
     if (options.data.count < options.batch) {
@@ -146,27 +150,28 @@ export class Trainer {
 
   /** Class predicted for each image of `data`, with running statistics and the current weights. */
   async predict(data: ImageDataset, options: { signal?: AbortSignal } = {}): Promise<Int32Array> {
-    let evaluator = this.#evaluators.get(data);
-    if (!evaluator) {
-      const { model, spec, batch } = this.#options;
-      evaluator = new Evaluator(model, spec, data, {
-        batch,
-        prefix: `${EVALUATION_PREFIX}${this.#evaluators.size}`,
-        share: this.plan,
-        ...this.#placement(),
-      });
-      this.#evaluators.set(data, evaluator);
+    const { height, width, channels } = data;
+    const { model, spec } = this.#options;
+    if (channels !== spec.input[2]) {
+      throw new ArgumentError(
+        `[predict] the network reads ${spec.input[2]} channels, the images of "${data.name}" have ${channels}`,
+      );
     }
-    return evaluator.predict(options);
+    const size = `${height}x${width}`;
+    let inference = this.#inference.get(size);
+    if (!inference) {
+      const { input, classes, mean, std } = spec;
+      const pixels = { size: [height, width] as const, mean, std };
+      inference = new CompiledModel(model, { input, classes, pixels, outputs: logitsOnly, share: this.plan });
+      this.#inference.set(size, inference);
+    }
+    return predictClasses(inference, data, options);
   }
 
   /** Everything a checkpoint holds: parameters, optimiser moments, running statistics and the step counter. */
   async readState(): Promise<Record<string, { shape: readonly number[]; data: TensorData }>> {
     const state: Record<string, { shape: readonly number[]; data: TensorData }> = {};
-    for (const { name, shape, kind } of this.plan.tensors()) {
-      if (kind === 'const' || name.startsWith(EVALUATION_PREFIX)) continue;
-      state[name] = { shape, data: await this.plan.read(name) };
-    }
+    for (const { name, shape } of this.plan.tensors()) state[name] = { shape, data: await this.plan.read(name) };
     return state;
   }
 
@@ -175,7 +180,7 @@ export class Trainer {
   }
 
   dispose(): void {
-    for (const evaluator of this.#evaluators.values()) evaluator.dispose();
+    for (const inference of this.#inference.values()) inference.dispose();
     this.plan.dispose();
   }
 

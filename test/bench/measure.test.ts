@@ -18,7 +18,7 @@ const row: Row = {
   title: 'a product',
   peers: true,
   build() {
-    const graph = new Graph({ training: false });
+    const graph = new Graph();
     const factor = (name: string, seed: number) => graph.param(name, [SIDE, SIDE], noise(SIDE * SIDE, seed));
     const y = ops.matmul(factor('a', 1), factor('b', 2));
     const work = { flops: 2 * SIDE ** 3, bytes: 12 * SIDE ** 2 };

@@ -1,9 +1,12 @@
 // The rows of the benchmarks: what --rows selects, what a graph is counted to cost, and the small net's size.
 import { describe, expect, it } from 'vitest';
 import { type MeasureOptions, measure, rowsFor } from '../../src/cli/bench';
-import { ROWS, selectRows } from '../../src/cli/bench/rows';
+import { contend, traceOurs } from '../../src/cli/bench/ours';
+import { inferRow, ROWS, selectRows } from '../../src/cli/bench/rows';
 import { SMALL_NET_PARAMETERS, smallNet } from '../../src/cli/bench/smallNet';
 import { workOf } from '../../src/cli/bench/work';
+import { compile } from '../../src/compile';
+import { DisposedError } from '../../src/errors';
 import { grad } from '../../src/graph/gradients';
 import { Graph, sizeOf } from '../../src/graph/graph';
 import * as ops from '../../src/graph/ops';
@@ -55,6 +58,23 @@ describe('rows', () => {
     });
     expect(reports[1]).not.toHaveProperty('ratio');
     expect(reports).toHaveLength(2);
+  });
+});
+
+describe('rows of inference', () => {
+  it('time and check a compiled model, whose probabilities are those of the graph that peers are given', async () => {
+    const net = { name: 'small', model: smallNet, input: [16, 16, 1] as const, classes: 7, batch: 37 };
+    const workload = inferRow('infer', net).build();
+    const placement = { device: 'cpu', threads: 1 } as const;
+    const { given, results } = await traceOurs(workload, placement);
+    using plan = compile(workload.graph, { outputs: workload.outputs, ...placement });
+    const images = given[0]![0]!;
+    expect(results).toEqual([[(await plan.step({ images })).probabilities]]);
+    const ours = contend(workload, placement);
+    expect(ours.arenaBytes).toBeGreaterThan(0);
+    expect(await ours.sample(2)).toBeGreaterThan(0);
+    ours.dispose();
+    await expect(ours.sample(1)).rejects.toThrow(DisposedError);
   });
 });
 

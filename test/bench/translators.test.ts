@@ -10,7 +10,7 @@ import * as ops from '../../src/graph/ops';
 function workloadFor(build: (x: Tensor) => Tensor, shape: readonly number[]): Workload {
   const graph = new Graph({ training: false });
   const x = graph.input('x', shape);
-  return { graph, outputs: {}, results: [build(x)], given: [x], feeds: {}, work: { flops: 0, bytes: 0 } };
+  return { graph, outputs: {}, results: [build(x)], given: [x], work: { flops: 0, bytes: 0 } };
 }
 
 /** Fields of a protobuf record: [field, value or bytes]. */

@@ -26,17 +26,17 @@ const compile = () => new Plan(graph, { device: 'cpu', isa: 'auto', threads: 2, 
 const ways = {
   /** In the middle of a long run. */
   exit() {
-    compile().run(1e6, 0);
+    compile().run([], 1e6, 0);
     setTimeout(() => process.exit(7), 20);
   },
   /** At once, before the thread has begun. */
   'exit-now'() {
-    compile().run(1e6, 0);
+    compile().run([], 1e6, 0);
     process.exit(7);
   },
   /** An exception nobody catches. */
   throw() {
-    compile().run(1e6, 0);
+    compile().run([], 1e6, 0);
     setTimeout(() => {
       throw new Error('on purpose');
     }, 20);
@@ -50,7 +50,7 @@ const ways = {
   /** Work in flight must keep it alive until it settles, though nobody holds the plan. */
   pending() {
     compile()
-      .run(30, 0)
+      .run([], 30, 0)
       .then(() => console.log('settled'));
   },
   /** Plans that nobody disposes are freed by the garbage collector. */

@@ -34,7 +34,7 @@ const options = { device: 'cpu', isa: 'auto', threads: 2, precision: 'float32' }
 function busy() {
   const plans = [0, 1, 2].map(() => new addon.Plan(graph(96, 8), options));
   plans.push(new addon.Plan(graph(96, 8), options, plans[0]));
-  for (const plan of plans) plan.run(50, 0).catch(() => {});
+  for (const plan of plans) plan.run([], 50, 0).catch(() => {});
   for (let i = 0; i < 20; i += 1) plans[i % 4].step([], 0).catch(() => {});
   plans[1].dispose();
   return plans;

@@ -500,13 +500,46 @@ describe('malformed options and calls', () => {
     plan.dispose();
   });
 
+  it.each(['run', 'runSync', 'step', 'profile'] as const)('feeds of %s that change while they are read', (method) => {
+    const two = right();
+    withNode(two, 'relu', [[1024]], [[1024]]);
+    two.outputs = [two.tensors.length - 1];
+    const plan = compile(two);
+    const calls = {
+      run: (feeds: Float32Array[]) => plan.run(feeds, 1, 0),
+      runSync: (feeds: Float32Array[]) => plan.runSync(feeds, 1),
+      step: (feeds: Float32Array[]) => plan.step(feeds, 0),
+      profile: (feeds: Float32Array[]) => plan.profile(feeds, 1, 0),
+    };
+    const reading = (then: (first: Float32Array) => void) => {
+      const first = new Float32Array(12);
+      const feeds = [first, first];
+      Object.defineProperty(feeds, 1, {
+        get: () => {
+          then(first);
+          return new Float32Array(1024);
+        },
+      });
+      return codeOf(() => calls[method](feeds)).code;
+    };
+    // The first array's memory goes away, then the plan.
+    expect(reading((first) => void structuredClone(first, { transfer: [first.buffer as ArrayBuffer] }))).toBe('ERR_ARGUMENT');
+    expect(reading(() => plan.dispose())).toBe('ERR_DISPOSED');
+  });
+
   it('names, ids and data', () => {
     const plan = compile(right());
     const feeds = [new Float32Array(12)];
     for (const body of [
       () => plan.step(feeds, -1),
       () => plan.step(feeds, 0.5),
-      () => plan.run(1, 0),
+      () => plan.run([], 1, 0),
+      () => plan.run(feeds, 2, 0),
+      () => plan.run(feeds, 2 ** 52, 0),
+      () => plan.run(feeds, 0, 0),
+      () => plan.run(feeds, 1, -1),
+      () => plan.runSync(feeds, 1.5),
+      () => plan.runSync(feeds, 2),
       () => plan.read(3 as never),
       () => plan.read('nope'),
       () => plan.write('w', undefined as never),

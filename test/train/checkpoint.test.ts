@@ -5,10 +5,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { compile } from '../../src/compile';
 import { CheckpointError } from '../../src/errors';
 import { Graph, sizeOf, type TensorData } from '../../src/graph/graph';
+import * as ops from '../../src/graph/ops';
 import { modelNamed } from '../../src/models';
 import { loadCheckpoint, type RunState, restore, type SavedTensors, saveCheckpoint } from '../../src/train/checkpoint';
+import { loadModel } from '../../src/train/compileModel';
 import { resolveConfig } from '../../src/train/config';
 import { predict } from '../../src/train/evaluate';
 import { encodeSafetensors, type StoredTensor } from '../../src/train/safetensors';
@@ -319,6 +322,25 @@ describe('a run that is put to use', () => {
       await expect(use(misshapen)).rejects.toThrow(`lacks "${name}" of shape ${gone!.shape.join('x')}`);
     },
   );
+
+  it('answers for bytes, scaled as the run says', async () => {
+    await use(network());
+    const { model, spec, classNames } = await loadModel(run, { threads: 1 });
+    using loaded = model;
+    expect({ spec, classNames }).toEqual({ spec: good.spec, classNames: good.classNames });
+    const bytes = Uint8Array.from({ length: 5 * 64 }, (_, index) => (index * 41) % 256);
+    const { probabilities } = await loaded.run(bytes);
+    const graph = new Graph({ training: false });
+    const x = graph.input('x', [5, 8, 8, 1]);
+    const y = ops.softmax(modelNamed('denseFpn1')(x, { classes: 3 }));
+    using plan = compile(graph, { outputs: { y }, share: loaded.plan });
+    const expected = await plan.step({ x: Float32Array.from(bytes, (byte) => (byte / 255 - 0.4) / 0.2) });
+    probabilities!.forEach((value, index) => {
+      expect(value).toBeCloseTo(expected.y![index]!, 5);
+    });
+    using larger = (await loadModel(run, { threads: 1, size: [16, 16] })).model;
+    await expect(larger.run(bytes)).rejects.toThrow('images of 16x16x1, 256 values each, got 320 values');
+  });
 
   it('is refused without a checkpoint', async () => {
     const empty = join(folder, 'empty');

@@ -56,6 +56,25 @@ describe('training', () => {
     expect(second).toEqual(alone);
   });
 
+  it('images of other sizes are resized, and of other channels refused', async () => {
+    const trainer = tinyTrainer('bp', { data: stripeDataset(96, 8, 3), lr: 0.01 });
+    await trainer.run(40);
+    const held = stripeDataset(30, 8, 3, 99);
+    const alone = await trainer.predict(held);
+    // Every pixel four times: resized to half, each cell is the mean of equal pixels.
+    const images = Uint8Array.from({ length: 30 * 256 }, (_, index) => {
+      const [image, row, column] = [index >> 8, (index >> 5) & 7, (index >> 1) & 7];
+      return held.images[image * 64 + row * 8 + column]!;
+    });
+    expect(await trainer.predict({ ...held, images, height: 16, width: 16 })).toEqual(alone);
+    expect(await trainer.predict(held)).toEqual(alone);
+    const wrong = { ...held, channels: 3, images: new Uint8Array(30 * 64 * 3) };
+    await expect(trainer.predict(wrong)).rejects.toThrow(
+      'the network reads 1 channels, the images of "stripes" have 3',
+    );
+    trainer.dispose();
+  });
+
   it('reports each unit by name, with an effective rank of at least 1', async () => {
     const trainer = tinyTrainer('cka');
     const { reports } = await trainer.run(3);

@@ -3,6 +3,7 @@
 // The rule easy to break: moments and gradient sums are split into chunks of rows fixed by the shape, each chunk summed
 // in float, chunks combined in float64 in order; the pre-activation is recomputed with the forward pass's expression.
 #include "cpu/kernels/activation.h"
+#include "cpu/kernels/channel_norm.h"
 #include "cpu/kernels/moments.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
@@ -83,29 +84,8 @@ void run_moments(const KernelCall* call) {
 
 // ---------------------------------------------------------------- batch normalisation
 
-struct Channel {
-  const float *mean, *beta;
-  float *scale, *istd;  // gamma / sqrt(variance + eps), 1 / sqrt(variance + eps): in the workspace
-};
-
-// Inputs first .. first+3 are mean, variance, gamma, beta; `memory` holds 2 C floats.
 Channel channel_of(const KernelCall* call, int first, float* memory) {
-  const int64_t C = call->in[first].cols;
-  const float *variance = floats(call->in[first + 1]), *gamma = floats(call->in[first + 2]);
-  const vf eps = set1((float)attr(call, "eps", 1e-5));
-  Channel channel = {floats(call->in[first]), floats(call->in[first + 3]), memory, memory + C};
-  for (int64_t c = 0; c < C; c += W) {
-    const int n = (int)min64(W, C - c);
-    const vf istd = 1.0f / vsqrt(load_n(variance + c, n) + eps);
-    store_n(channel.istd + c, istd, n);
-    store_n(channel.scale + c, load_n(gamma + c, n) * istd, n);
-  }
-  return channel;
-}
-
-inline vf centred(const Channel& p, vf x, int64_t c, int lanes) { return x - load_lanes(p.mean + c, lanes); }
-inline vf pre_activation(const Channel& p, vf centred_x, int64_t c, int lanes) {
-  return fma(centred_x, load_lanes(p.scale + c, lanes), load_lanes(p.beta + c, lanes));
+  return channel_of(call, first, (float)attr(call, "eps", 1e-5), memory);
 }
 
 void check_activation(KernelCall* call) {

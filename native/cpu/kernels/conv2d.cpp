@@ -1,10 +1,12 @@
 // conv2d, conv2dGradInput and conv2dGradFilter: chooses the algorithm in prepare and runs it, through table.cpp's list.
 // depthwise -> depthwise.cpp; 1x1 stride 1 -> a matrix product on the rows as they lie; the rest -> the same product
-// on rows read through the window (ImageRows), so the unfolded image never exists in memory.
-// The rule easy to break: a gradient by the input with stride s is s*s interleaved products, one per phase of the
-// input pixel, each with the filter taps that can reach that phase; a phase without taps is zero.
+// on rows read through the window (ImageRows), so the unfolded image never exists in memory. A batchNorm that was
+// joined to a forward product normalises its rows as they are written. The rule easy to break: a gradient by the input
+// with stride s is s*s interleaved products, one per phase of the input pixel, each with the filter taps that can reach
+// that phase; a phase without taps is zero.
 #include "cpu/kernels/conv2d.h"
 
+#include "cpu/kernels/finish.h"
 #include "cpu/kernels/gemm.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
@@ -173,8 +175,10 @@ void forward_prepare(KernelCall* call) {
   if (choose(call, x, filter, y)) return kDepthwiseKernels.kernels[0].prepare(call);
   ProductParams* params = params_of<ProductParams>(call);
   const ConvShape& s = params->conv.shape;
-  params->plan = plan_gemm(call->precision, s.groups, s.batch * s.oh * s.ow, s.o, s.kh * s.kw * s.c, false);
-  call->workspace_bytes = params->plan.workspace_bytes;
+  const int64_t image = s.oh * s.ow, all = s.batch * image;
+  params->plan = plan_gemm(call->precision, s.groups, all, s.o, s.kh * s.kw * s.c, false,
+                           attr(call, "perImage") != 0 ? image : all);
+  call->workspace_bytes = params->plan.workspace_bytes + finish_bytes(call);
 }
 
 void forward_run(const KernelCall* call) {
@@ -184,11 +188,14 @@ void forward_run(const KernelCall* call) {
   const ConvShape& s = params->conv.shape;
   const Matrix b{static_cast<float*>(filter.data), filter.pitch, s.o};
   const Matrix c{static_cast<float*>(y.data), y.pitch, s.o};
-  if (params->conv.way == ConvWay::pointwise) {
-    run_gemm<false>(params->plan, call->workspace, call->parallel, matrix_of(x), b, c);
-  } else {
-    run_gemm<false>(params->plan, call->workspace, call->parallel, window_rows(s, x), b, c);
-  }
+  char* const behind = static_cast<char*>(call->workspace) + params->plan.workspace_bytes;
+  with_finish(call, behind, [&](const Finish& finish) {
+    if (params->conv.way == ConvWay::pointwise) {
+      run_gemm<false>(params->plan, call->workspace, call->parallel, matrix_of(x), b, c, finish);
+    } else {
+      run_gemm<false>(params->plan, call->workspace, call->parallel, window_rows(s, x), b, c, finish);
+    }
+  });
 }
 
 // ---------------------------------------------------------------- gradient by the filter

@@ -374,12 +374,13 @@ struct GemmPlan {
   return (lines | 1) * 16;
 }
 
-// The product of `groups` independent [m,k] x [k,n] pairs. transposed: the row source holds A' ([k,m]).
+// The product of `groups` independent [m,k] x [k,n] pairs. transposed: the row source holds A' ([k,m]). like_m: the
+// number of rows by which precision and sums are chosen: m, or fewer where a row's bits may not depend on m.
 [[maybe_unused]] GemmPlan plan_gemm(Precision precision, int64_t groups, int64_t m, int64_t n, int64_t k,
-                                    bool transposed) {
+                                    bool transposed, int64_t like_m) {
   GemmPlan plan = {};
   // A small product costs nothing, and its factors may be few numbers of great effect.
-  plan.precision = groups * m * n * k < 65536 ? Precision::float32 : precision;
+  plan.precision = groups * like_m * n * k < 65536 ? Precision::float32 : precision;
   plan.groups = groups, plan.m = m, plan.n = n, plan.k = k;
   // Equal blocks rather than full ones and a rest.
   plan.n_blocks = ceil_div(n, kBlock);
@@ -392,8 +393,8 @@ struct GemmPlan {
   plan.m_block = round_up(ceil_div(m, plan.m_blocks), kMR);
   plan.m_blocks = ceil_div(m, plan.m_block);
   // The chunks of K must not depend on the tile's size, or the bits would depend on the ISA.
-  const int64_t areas = groups * ceil_div(m, kBlock) * ceil_div(n, kBlock);
-  const int64_t by_memory = (8 << 20) / max64(1, groups * m * n);
+  const int64_t areas = groups * ceil_div(like_m, kBlock) * ceil_div(n, kBlock);
+  const int64_t by_memory = (8 << 20) / max64(1, groups * like_m * n);
   const int64_t chunks = areas >= 8 ? 1 : max64(1, min64(min64(kMaxChunks / areas, k / 512), by_memory));
   plan.k_chunk = round_up(ceil_div(k, chunks), 16);
   plan.k_chunks = ceil_div(k, plan.k_chunk);
@@ -409,6 +410,10 @@ struct GemmPlan {
   plan.workspace_bytes = 4 * (plan.slots * plan.slot_floats + plan.k_chunks * plan.partial_floats);
   return plan;
 }
+[[maybe_unused]] GemmPlan plan_gemm(Precision precision, int64_t groups, int64_t m, int64_t n, int64_t k,
+                                    bool transposed) {
+  return plan_gemm(precision, groups, m, n, k, transposed, m);
+}
 
 // ---------------------------------------------------------------- the run
 
@@ -417,10 +422,18 @@ struct GemmPlan {
   return {begin, min64(step, total - begin)};
 }
 
-// One piece: rows x columns of C over the terms of one chunk, in equal blocks of at most kKC terms.
+// What becomes of a part of a row of C once its sums are whole, while it is in the cache; nothing when `row` is null.
+// `first` counts columns through all groups.
+struct Finish {
+  void (*row)(const void* context, float* c, int64_t first, int64_t count);
+  const void* context;
+};
+
+// One piece: rows x columns of C over the terms of one chunk, in equal blocks of at most kKC terms. `before`: columns
+// of the groups before this one.
 template <bool kTransposed, class A, class B, class C>
 void gemm_piece(Precision precision, const A& a, const B& b, const C& c, Range rows, Range columns, Range terms,
-                float* scratch) {
+                float* scratch, const Finish& finish, int64_t before) {
   const int64_t blocks = ceil_div(terms.count, kKC);
   const int64_t k_block = ceil_div(terms.count, blocks);
   float* packed = scratch;
@@ -461,12 +474,16 @@ void gemm_piece(Precision precision, const A& a, const B& b, const C& c, Range r
         multiply_panel<true>(precision, panel, 0, count, packed, columns.count, columns.count, k, c_rows, columns.begin,
                              done > 0, &next);
       }
+      if (!finish.row || done + k < terms.count) continue;
+      for (int i = 0; i < count; ++i)
+        finish.row(finish.context, c_rows[i] + columns.begin, before + columns.begin, columns.count);
     }
   }
 }
 
 template <bool kTransposed, class A, class B, class C>
-void run_gemm(const GemmPlan& plan, void* workspace, const Parallel& parallel, const A& a, const B& b, const C& c) {
+void run_gemm(const GemmPlan& plan, void* workspace, const Parallel& parallel, const A& a, const B& b, const C& c,
+              const Finish& finish = {}) {
   float* const partials = static_cast<float*>(workspace);
   float* const scratch = partials + plan.k_chunks * plan.partial_floats;
   const int64_t per_chunk = plan.m_blocks * plan.n_blocks, per_group = per_chunk * plan.k_chunks;
@@ -479,20 +496,23 @@ void run_gemm(const GemmPlan& plan, void* workspace, const Parallel& parallel, c
       const Range columns = range_of(block % plan.n_blocks, plan.n_block, plan.n);
       const Range terms = range_of(chunk, plan.k_chunk, plan.k);
       if (plan.k_chunks == 1) {
-        gemm_piece<kTransposed>(plan.precision, a.group(g), b.group(g), c.group(g), rows, columns, terms, mine);
+        gemm_piece<kTransposed>(plan.precision, a.group(g), b.group(g), c.group(g), rows, columns, terms, mine, finish,
+                                g * plan.n);
       } else {
         float* data = partials + chunk * plan.partial_floats + g * plan.m * plan.partial_pitch;
         const Matrix partial{data, plan.partial_pitch, 0};
-        gemm_piece<kTransposed>(plan.precision, a.group(g), b.group(g), partial, rows, columns, terms, mine);
+        gemm_piece<kTransposed>(plan.precision, a.group(g), b.group(g), partial, rows, columns, terms, mine, {}, 0);
       }
     }
   });
   if (plan.k_chunks == 1) return;
   const int64_t rows = plan.groups * plan.m, tasks = min64(rows, 64);
   parallel_for(parallel, tasks, [&](int64_t task) {
-    for (int64_t r = task * rows / tasks; r < (task + 1) * rows / tasks; ++r)
-      sum_chunks(c.group(r / plan.m).row(r % plan.m), partials + r * plan.partial_pitch, plan.partial_floats,
-                 plan.k_chunks, plan.n);
+    for (int64_t r = task * rows / tasks; r < (task + 1) * rows / tasks; ++r) {
+      float* const row = c.group(r / plan.m).row(r % plan.m);
+      sum_chunks(row, partials + r * plan.partial_pitch, plan.partial_floats, plan.k_chunks, plan.n);
+      if (finish.row) finish.row(finish.context, row, r / plan.m * plan.n, plan.n);
+    }
   });
 }
 

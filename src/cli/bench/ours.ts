@@ -1,9 +1,10 @@
 // Our side of a benchmark row: compiled, run for the check, timed. Called by bench.ts and, for the peak of memory, by
-// bench/. The rule easy to break: the plan that is timed returns only small outputs; the plan that is checked is another.
-import { type CompileOptions, compile, type Plan } from '../../compile';
+// bench/. The rule easy to break: the plan of a step that is timed returns only small outputs; the plan that is checked is another.
+import { type CompileOptions, compile } from '../../compile';
 import { Graph, type TensorData } from '../../graph/graph';
 import * as ops from '../../graph/ops';
-import { CHECK_STEPS, type Workload } from './rows';
+import { CompiledModel } from '../../train/compiledModel';
+import { CHECK_STEPS, type Inference, type Workload } from './rows';
 import { type Ceilings, type Contender, median } from './statistics';
 
 export type Placement = Pick<CompileOptions, 'device' | 'threads' | 'precision'>;
@@ -14,23 +15,25 @@ export interface Trace {
   readonly results: readonly (readonly TensorData[])[];
 }
 
-function run(plan: Plan, workload: Workload, count: number): Promise<unknown> {
-  const { feeds } = workload;
-  if (!feeds) return plan.run(count);
-  for (let done = 0; done < count; done += 1) plan.stepSync(feeds);
-  return Promise.resolve();
+function modelFor({ model, input, classes }: Inference, placement: Placement): CompiledModel {
+  return new CompiledModel(model, { input, classes, ...placement });
 }
 
 /** What we compute: five steps of a training, one of anything else. */
 export async function traceOurs(workload: Workload, placement: Placement): Promise<Trace> {
-  const { graph, results, given, feeds } = workload;
-  const named = [...results, ...given.filter((tensor) => graph.info(tensor).kind !== 'input')];
+  const { graph, results, given, inference } = workload;
+  if (inference) {
+    using model = modelFor(inference, placement);
+    const { probabilities } = model.runSync(inference.images);
+    return { given: [[inference.images]], results: [[probabilities!]] };
+  }
+  const named = [...results, ...given];
   const outputs = Object.fromEntries(named.map((tensor) => [String(tensor.id), tensor]));
   using plan = compile(graph, { outputs, ...placement });
   const trace = { given: [] as TensorData[][], results: [] as TensorData[][] };
   for (let step = 0; step < (workload.training ? CHECK_STEPS : 1); step += 1) {
-    const found = await plan.step(feeds ?? {});
-    const values = (tensor: { id: number; name: string }): TensorData => found[tensor.id] ?? feeds![tensor.name]!;
+    const found = await plan.step();
+    const values = ({ id }: { id: number }): TensorData => found[id]!;
     trace.given.push(given.map(values));
     trace.results.push(results.map(values));
   }
@@ -38,24 +41,48 @@ export async function traceOurs(workload: Workload, placement: Placement): Promi
 }
 
 export interface Ours extends Contender {
-  readonly plan: Plan;
+  readonly arenaBytes: number;
   dispose(): void;
 }
 
 /** Our names among the contenders. */
 export const OWN = { float32: 'gramian', bf16: 'gramian bf16' } as const;
 
+/** What is timed, and what it needs. */
+interface Timed {
+  run(count: number): unknown;
+  readonly arenaBytes: number;
+  dispose(): void;
+}
+
+function timedModel(inference: Inference, placement: Placement): Timed {
+  const model = modelFor(inference, placement);
+  return {
+    run: (count) => {
+      for (let done = 0; done < count; done += 1) model.runSync(inference.images);
+    },
+    arenaBytes: model.describe().reduce((sum, { arenaBytes }) => sum + arenaBytes, 0),
+    dispose: () => model.dispose(),
+  };
+}
+
+function timedPlan({ graph, outputs }: Workload, placement: Placement): Timed {
+  const plan = compile(graph, { outputs, ...placement });
+  const { arenaBytes } = plan.describe();
+  return { run: (count) => plan.run(count), arenaBytes, dispose: () => plan.dispose() };
+}
+
 export function contend(workload: Workload, placement: Placement): Ours {
-  const plan = compile(workload.graph, { outputs: workload.outputs, ...placement });
+  const { inference } = workload;
+  const { run, ...rest } = inference ? timedModel(inference, placement) : timedPlan(workload, placement);
   return {
     name: OWN[placement.precision ?? 'float32'],
-    plan,
     async sample(count) {
       const started = performance.now();
-      await run(plan, workload, count);
+      await run(count);
       return performance.now() - started;
     },
-    dispose: () => plan.dispose(),
+    ...rest,
   };
 }
 

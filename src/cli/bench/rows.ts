@@ -4,7 +4,7 @@
 import type { ImageDataset } from '../../data/types';
 import { ArgumentError } from '../../errors';
 import { grad } from '../../graph/gradients';
-import { Graph, sizeOf, type Tensor, type TensorData } from '../../graph/graph';
+import { Graph, sizeOf, type Tensor } from '../../graph/graph';
 import * as ops from '../../graph/ops';
 import { type ModelFunction, modelNamed } from '../../models';
 import { OBJECTIVE_DEFAULTS } from '../../objectives/options';
@@ -43,10 +43,15 @@ export interface Workload {
   readonly results: readonly Tensor[];
   /** Tensors whose values peers are given at each step. */
   readonly given: readonly Tensor[];
-  /** Fed at each step from JavaScript, as a server would do it. */
-  readonly feeds?: Record<string, TensorData>;
+  /** A model that is compiled for inference and given its images from JavaScript, as a server would do it. */
+  readonly inference?: Inference;
   readonly training?: { readonly method: 'cka' | 'bp'; readonly lr: number };
   readonly work: Work;
+}
+
+/** What a row asks of a model: its probabilities, the row's results, for these images. */
+export interface Inference extends Pick<NetSettings, 'model' | 'input' | 'classes'> {
+  readonly images: Float32Array;
 }
 
 /** Values between -1 and 1 that no kernel can find easy. */
@@ -187,7 +192,7 @@ export function stepRow(id: string, net: NetSettings, method: 'cka' | 'bp', extr
   return { id, group: 'step', title, peers: true, batch: net.batch, build, ...extra };
 }
 
-/** One call for each batch, its images handed over from JavaScript. */
+/** One call for each batch, its images handed over from JavaScript. Peers are given the graph of the whole batch. */
 export function inferRow(id: string, net: NetSettings, extra: Partial<Row> = {}): Row {
   const title = `${net.name} ${net.input.join('x')} inference, batch ${net.batch}`;
   const build = (): Workload => {
@@ -195,9 +200,9 @@ export function inferRow(id: string, net: NetSettings, extra: Partial<Row> = {})
     const shape = [net.batch, ...net.input];
     const x = graph.input('images', shape);
     const probabilities = ops.softmax(net.model(x, { classes: net.classes }));
-    const feeds = { images: noise(sizeOf(shape), 3) };
+    const inference = { ...net, images: noise(sizeOf(shape), 3) };
     const results = [probabilities];
-    return { graph, outputs: { probabilities }, results, given: [x], feeds, work: workOf(graph, results) };
+    return { graph, outputs: { probabilities }, results, given: [x], inference, work: workOf(graph, results) };
   };
   return { id, group: 'infer', title, peers: true, batch: net.batch, build, ...extra };
 }
