@@ -37,7 +37,7 @@ void Device::reset() {
   calls.clear();
   library.clear();
   retired.clear();
-  last_error.clear();
+  errors.clear();
   call_number = 0;
   initialised = false;
   primary_references = 0;
@@ -247,13 +247,13 @@ Result call(const char* name, Need need, const std::function<Result(Device&)>& b
     }
     return body(device);
   } catch (const Failure& failure) {
-    device.last_error = std::string(name) + ": " + failure.message;
+    device.note_error(std::string(name) + ": " + failure.message);
     return failure.code;
   } catch (const LoadError& error) {
-    device.last_error = std::string(name) + ": " + error.what();
+    device.note_error(std::string(name) + ": " + error.what());
     return kInvalidPtx;
   } catch (const std::bad_alloc&) {
-    device.last_error = std::string(name) + ": out of host memory";
+    device.note_error(std::string(name) + ": out of host memory");
     return kOutOfMemory;
   }
 }

@@ -16,7 +16,7 @@
 
 namespace softcuda {
 
-/** Ends a driver call with this error; the message is in the report as lastError. */
+/** Ends a driver call with this error; the message is in the report's errors. */
 struct Failure {
   Result code;
   std::string message;
@@ -149,7 +149,10 @@ class Device {
   std::map<std::string, u64> calls;
   std::map<std::string, LibraryCount> library;
   std::map<std::string, std::unique_ptr<Program>> retired;  // of unloaded modules, for the report
-  std::string last_error;
+  std::vector<std::string> errors;  // what failed calls said, the first hundred
+  void note_error(std::string text) {
+    if (errors.size() < 100) errors.push_back(std::move(text));
+  }
   int capability = 80, multiprocessors = 4;
   u64 call_number = 0;
   std::map<u64, Result> faults;               // n-th call -> error
@@ -210,7 +213,7 @@ class Device {
   /** Back to the state after loading; configuration stays. */
   void reset();
   std::string snapshot();
-  /** key=value;key=value. False, with last_error, for an unknown key or value. */
+  /** key=value;key=value. False, noted among the errors, for an unknown key or value. */
   bool configure(const std::string& text);
 
  private:

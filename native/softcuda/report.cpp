@@ -193,14 +193,15 @@ bool Device::configure(const std::string& text) {
     if (item.empty()) continue;
     const size_t equal = std::min(item.find('='), item.size());
     if (configure_one(*this, item.substr(0, equal), equal < item.size() ? item.substr(equal + 1) : "")) continue;
-    last_error = "softcudaConfigure: unknown setting '" + item + "'";
+    note_error("softcudaConfigure: unknown setting '" + item + "'");
     return false;
   }
   return true;
 }
 
 std::string Device::snapshot() {
-  std::vector<std::string> finding_list, kernels;
+  std::vector<std::string> finding_list, kernels, error_list;
+  for (const std::string& error : errors) error_list.push_back(quoted(error));
   for (const Finding& finding : findings_->list()) finding_list.push_back(finding_json(finding));
   for (const auto& [name, program] : retired) kernels.push_back(kernel_json(*program));
   for (const auto& [handle, object] : objects_)
@@ -220,7 +221,7 @@ std::string Device::snapshot() {
       .add("findings", list(finding_list))
       .add("findingCount", findings_->total())
       .add("kernels", list(kernels))
-      .add("lastError", quoted(last_error))
+      .add("errors", list(error_list))
       .json();
 }
 
@@ -230,7 +231,7 @@ using softcuda::Device;
 
 extern "C" {
 
-/** 0, or 1 with the reason in the report's lastError. Settings: see configure_one. */
+/** 0, or 1 with the reason in the report's errors. Settings: see configure_one. */
 int softcudaConfigure(const char* text) {
   Device& device = Device::get();
   const std::lock_guard lock(device.mutex);

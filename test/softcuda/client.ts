@@ -69,7 +69,8 @@ export interface Report {
   findings: Finding[];
   findingCount: number;
   kernels: Kernel[];
-  lastError: string;
+  /** What the failed driver calls said, the first hundred. */
+  errors: string[];
 }
 
 type Data = Float32Array | Float64Array | Int32Array | Uint32Array | Uint16Array | Uint8Array | BigUint64Array;
@@ -242,7 +243,7 @@ export class Result {
   kernel(name: string): Kernel {
     const found = this.report.kernels.find((kernel) => kernel.name === name);
     if (found === undefined)
-      throw new Error(`[softcuda] expected a launched kernel ${name}, came none; ${this.report.lastError}`);
+      throw new Error(`[softcuda] expected a launched kernel ${name}, came none; ${this.report.errors[0]}`);
     return found;
   }
 }
