@@ -95,7 +95,10 @@ function kernel(name: string, [spelling, types]: Row): string {
     else lines.push(`ld.global.b${Math.max(16, bits(type))} %s${i}, [%base];`);
   });
   for (const [i, type] of outputs.entries()) declare(`%d${i}`, type);
-  if (spelling.includes('$')) lines.push(`${spelling.replaceAll(/\$(\d)/g, (_, n) => names[Number(n)] as string)}${spelling.startsWith('{') ? '' : ';'}`);
+  if (spelling.includes('$'))
+    lines.push(
+      `${spelling.replaceAll(/\$(\d)/g, (_, n) => names[Number(n)] as string)}${spelling.startsWith('{') ? '' : ';'}`,
+    );
   else
     lines.push(
       `${spelling} ${[`${names.slice(0, outputs.length).join('|')}`, ...names.slice(outputs.length)].join(', ')};`,
