@@ -194,7 +194,9 @@ export class Script {
         maxBuffer: 1 << 30,
       });
       if (ran.status !== 0)
-        throw new Error(`[softcuda] expected a clean exit, came ${ran.status ?? ran.signal}: ${ran.stderr}`);
+        throw new Error(
+          `[softcuda] expected a clean exit, came ${ran.status ?? ran.signal ?? ran.error}: ${ran.stderr}`,
+        );
       const answers = ran.stdout
         .trimEnd()
         .split('\n')
