@@ -3,6 +3,7 @@
 // test/softcuda/client.ts.
 //   NAME ARGUMENT...     calls a function of either library; all arguments are integers or pointers
 //   host V BYTES         memory of the host           put ADDRESS HEX       get ADDRESS BYTES
+//   word ADDRESS X       writes a 64-bit word
 //   load V ADDRESS       a 64-bit word of the host into a variable
 //   params V T:X...      an array as kernelParams     node V F GX GY GZ BX BY BZ SHARED PARAMS    a node's parameters
 //   text V FILE          a file as a C string         value V               the value of a variable
@@ -150,6 +151,11 @@ string run(const Words& words) {
   if (name == "get")
     return "{\"hex\":\"" + hex_of(reinterpret_cast<const uint8_t*>(evaluate(words.at(1))), evaluate(words.at(2))) +
            "\"}";
+  if (name == "word") {
+    const u64 word = evaluate(words.at(2));
+    std::memcpy(reinterpret_cast<void*>(evaluate(words.at(1))), &word, 8);
+    return "{}";
+  }
   if (name == "load") {
     std::memcpy(&variables[words.at(1)], reinterpret_cast<const void*>(evaluate(words.at(2))), 8);
     return "{}";
