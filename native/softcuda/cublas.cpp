@@ -48,10 +48,10 @@ struct Product {
   bool tf32 = false, lower = true, upper = true;
 };
 
-float load(const u8* memory, const Matrix& matrix, i64 batch, i64 row, i64 column, bool tf32) {
+float load(uintptr_t memory, const Matrix& matrix, i64 batch, i64 row, i64 column, bool tf32) {
   const i64 index =
       matrix.batch_stride * batch + (matrix.transposed ? row * matrix.leading + column : column * matrix.leading + row);
-  const u8* at = memory + matrix.address + static_cast<u64>(index) * matrix.element();
+  const auto* at = reinterpret_cast<const u8*>(memory + matrix.address + static_cast<u64>(index) * matrix.element());
   if (matrix.type == kFloat32) {
     float value;
     std::memcpy(&value, at, 4);
@@ -62,14 +62,14 @@ float load(const u8* memory, const Matrix& matrix, i64 batch, i64 row, i64 colum
   return matrix.type == kFloat16 ? float_from_half(bits) : float_from_bfloat(bits);
 }
 
-void store(u8* memory, const Matrix& matrix, i64 index, float value) {
-  u8* at = memory + matrix.address + static_cast<u64>(index) * matrix.element();
+void store(uintptr_t memory, const Matrix& matrix, i64 index, float value) {
+  auto* at = reinterpret_cast<u8*>(memory + matrix.address + static_cast<u64>(index) * matrix.element());
   if (matrix.type == kFloat32) return void(std::memcpy(at, &value, 4));
   const u16 bits = static_cast<u16>(encode(value, matrix.type == kFloat16 ? kHalf : kBfloat, 0));
   std::memcpy(at, &bits, 2);
 }
 
-void compute(const void* data, u8* memory) {
+void compute(const void* data, uintptr_t memory) {
   Product p;
   std::memcpy(&p, data, sizeof p);
   std::vector<float> a(static_cast<size_t>(p.m * p.k)), b(static_cast<size_t>(p.k * p.n));

@@ -62,6 +62,7 @@ struct Event : Object {
   Clock clock;
   u64 order = 0;
   Capture* capture = nullptr;
+  u64 capture_id = 0;  // a capture that has ended may leave its address to another
   std::set<struct Node*> frontier;
 };
 
@@ -149,7 +150,7 @@ class Device {
   std::map<std::string, u64> calls;
   std::map<std::string, LibraryCount> library;
   std::map<std::string, std::unique_ptr<Program>> retired;  // of unloaded modules, for the report
-  std::vector<std::string> errors;  // what failed calls said, the first hundred
+  std::vector<std::string> errors;                          // what failed calls said, the first hundred
   void note_error(std::string text) {
     if (errors.size() < 100) errors.push_back(std::move(text));
   }

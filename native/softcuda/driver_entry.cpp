@@ -168,7 +168,7 @@ Result softcudaLibraryCall(const LibraryCall* library) {
             return;
           }
         }
-      of.compute(data.data(), device.memory().host(0));
+      of.compute(data.data(), device.memory().host_offset());
     };
     device.submit(device.stream(of.stream), std::move(work));
     return kSuccess;

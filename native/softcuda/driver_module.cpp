@@ -57,8 +57,8 @@ void place_variables(Device& device, Module& module) {
     const u64 address =
         device.memory().allocate(std::max<u64>(variable.bytes, 1), variable.space == ptx::Space::constant);
     require(address != 0, "no memory for a module's variable", kOutOfMemory);
-    std::memcpy(device.memory().host(address), variable.init.data(),
-                std::min<u64>(variable.init.size(), variable.bytes));
+    std::copy_n(variable.init.begin(), std::min<u64>(variable.init.size(), variable.bytes),
+                device.memory().host(address));
     // Variables without an initialiser are zero.
     device.memory().mark(address, address + variable.bytes, kWritten);
     module.addresses[variable.name] = address;

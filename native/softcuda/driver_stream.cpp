@@ -6,8 +6,12 @@
 namespace softcuda {
 namespace {
 
+bool in_capture(const Device& device, const Event& event) {
+  return event.capture != nullptr && device.captures.count(event.capture) == 1 && event.capture->id == event.capture_id;
+}
+
 void wait_for(Device& device, Stream& stream, Event& event) {
-  if (event.capture != nullptr && device.captures.count(event.capture)) {
+  if (in_capture(device, event)) {
     Capture& capture = *event.capture;
     if (stream.capture == nullptr) {
       stream.capture = &capture;
@@ -31,6 +35,7 @@ void record(Device& device, Event& event, Stream& stream) {
   event.recorded = true;
   event.order = ++device.event_order;
   event.capture = stream.capture;
+  event.capture_id = stream.capture == nullptr ? 0 : stream.capture->id;
   event.frontier = stream.frontier;
   if (stream.capture == nullptr) {
     join(stream.clock, device.host_clock());
@@ -44,7 +49,7 @@ void record(Device& device, Event& event, Stream& stream) {
 
 Event& outside_capture(Device& device, void* handle) {
   Event& event = device.event(handle);
-  if (event.capture != nullptr && device.captures.count(event.capture)) {
+  if (in_capture(device, event)) {
     event.capture->invalid = true;
     throw Failure{kCapturedEvent, "the event was recorded in a capture"};
   }

@@ -161,7 +161,7 @@ struct Launch;
 
 /** One copy of cp.async that waits for its group. */
 struct AsyncCopy {
-  u32 lane, shared, bytes, zeros;
+  u32 lane, shared, bytes;
   u64 data[2];
   u64 group;
   u32 index;

@@ -1,6 +1,7 @@
 // Cuts PTX text into words. Used by parser.cpp only. The rule easy to break: tokens are views into the text, which must
 // outlive them, and a dot belongs to a word (ld.global.f32, %tid.x and .reg are one token each).
 #pragma once
+#include <algorithm>
 #include <cctype>
 #include <string>
 #include <vector>

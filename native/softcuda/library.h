@@ -1,6 +1,6 @@
 // The door between libcublas.so.13 and libcuda.so.1: a call with its operands' ranges and a function that computes it.
 // Called by cublas.cpp, implemented in driver_entry.cpp. The rule easy to break: `data` is copied, since a captured
-// call runs later, and `compute` gets a host pointer to which device addresses may be added.
+// call runs later, and `compute` gets what makes a host address of a device address.
 #pragma once
 #include "types.h"
 
@@ -20,7 +20,7 @@ struct LibraryCall {
   u64 flops;
   const void* data;
   size_t data_bytes;
-  void (*compute)(const void* data, u8* memory);
+  void (*compute)(const void* data, uintptr_t memory);
 };
 
 }  // namespace softcuda

@@ -39,7 +39,9 @@ class DeviceMemory {
   std::string describe(u64 address) const;
   bool was_freed(u64 address) const;
 
-  u8* host(u64 address) const { return data_ + (address - kBase); }
+  u8* host(u64 address) const { return reinterpret_cast<u8*>(host_offset() + address); }
+  /** What makes a host address of a device address, as integers since the sum may wrap. */
+  uintptr_t host_offset() const { return reinterpret_cast<uintptr_t>(data_) - kBase; }
   u8* shadow(u64 address) const { return shadow_ + (address - kBase) / 4; }
 
   /** Notes that flags of words in [lo, hi) were set. */

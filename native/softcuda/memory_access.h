@@ -32,7 +32,8 @@ u8* local_pointer(Warp& warp, const Instr& instr, u32 lane, u64 offset, u32 byte
 /** Passes that shared memory needs: 32 banks of 4 bytes, wider accesses in halves and quarters of a warp. */
 u32 shared_passes(const u64* addresses, u32 mask, u32 bytes);
 
-/** A host pointer to which a global address may be added. */
-inline u8* global_base(Warp& warp) { return warp.launch->memory->host(0); }
+/** What makes a host address of a global or shared address. */
+inline uintptr_t global_base(Warp& warp) { return warp.launch->memory->host_offset(); }
+inline uintptr_t shared_base(Warp& warp) { return reinterpret_cast<uintptr_t>(warp.block->shared.data()); }
 
 }  // namespace softcuda

@@ -25,7 +25,7 @@ void run_copy(Warp& w, const Instr& i) {
   const u32 good = reading ? check_global(w, i, from, bytes, Access::load).lanes : 0;
   w.mask = group;
   for_lanes(lanes & (good | ~reading), [&](u32 l) {
-    AsyncCopy copy{l, static_cast<u32>(to[l]), bytes, 0, {0, 0}, w.async_group[l], i.index};
+    AsyncCopy copy{l, static_cast<u32>(to[l]), bytes, {0, 0}, w.async_group[l], i.index};
     const u32 valid = std::min(size[l], bytes);
     if (valid > 0) std::memcpy(copy.data, w.launch->memory->host(from[l]), valid);
     w.async.push_back(copy);

@@ -54,11 +54,11 @@ void run_atomic(Warp& w, const Instr& i) {
   lane_addresses(w, i, a);
   const u32 group = w.mask;
   const Space space = resolve_space(w, i, a);
-  u8* base = nullptr;
+  uintptr_t base = 0;
   u32 lanes = 0;
   if (space == Space::shared) {
     lanes = check_shared(w, i, a, sizeof(T), Access::atomic);
-    base = w.block->shared.data();
+    base = shared_base(w);
   } else if (space == Space::global && w.mask != 0) {
     lanes = check_global(w, i, a, sizeof(T), Access::atomic).lanes;
     base = global_base(w);
@@ -69,9 +69,10 @@ void run_atomic(Warp& w, const Instr& i) {
   for_lanes(lanes, [&](u32 l) {
     if (space == Space::shared) touch_shared_atomic(w, i, l, a[l], sizeof(T));
     T old;
-    std::memcpy(&old, base + a[l], sizeof(T));
+    u8* at = reinterpret_cast<u8*>(base + a[l]);
+    std::memcpy(&old, at, sizeof(T));
     const T result = combine<T>(static_cast<Atomic>(i.mode), old, value[l], swap[l]);
-    std::memcpy(base + a[l], &result, sizeof(T));
+    std::memcpy(at, &result, sizeof(T));
     if (i.dst[0] != kNone) cells<T>(w, i.dst[0])[l] = old;
   });
   w.mask = group;

@@ -20,10 +20,11 @@ inline void put(C& cell, const u8* from, bool sign) {
 }
 
 template <class E, class C>
-void gather(Warp& w, const Instr& i, u32 mask, const u8* base, const u64* a) {
+void gather(Warp& w, const Instr& i, u32 mask, uintptr_t base, const u64* a) {
   for (u32 n = 0; n < i.elements; ++n) {
     C* out = cells<C>(w, i.list[n]);
-    for_lanes(mask, [&](u32 l) { put<E, C>(out[l], base + a[l] + n * sizeof(E), i.sign); });
+    for_lanes(mask,
+              [&](u32 l) { put<E, C>(out[l], reinterpret_cast<const u8*>(base + a[l] + n * sizeof(E)), i.sign); });
   }
 }
 template <class E, class C>
@@ -62,7 +63,7 @@ void load_param(Warp& w, const Instr& i, const u64* a) {
     else
       report(w, i, Check::bounds, l, "a load beyond the kernel's parameters");
   });
-  gather<E, C>(w, i, good, params.data(), a);
+  gather<E, C>(w, i, good, reinterpret_cast<uintptr_t>(params.data()), a);
 }
 
 /** E: an element in memory, C: its register. */
@@ -73,7 +74,7 @@ void run_load(Warp& w, const Instr& i) {
   const u32 group = w.mask, bytes = sizeof(E) * i.elements;
   const Space space = resolve_space(w, i, a);
   if (space == Space::shared) {
-    gather<E, C>(w, i, check_shared(w, i, a, bytes, Access::load), w.block->shared.data(), a);
+    gather<E, C>(w, i, check_shared(w, i, a, bytes, Access::load), shared_base(w), a);
   } else if (space == Space::param) {
     load_param<E, C>(w, i, a);
   } else if (space == Space::local) {
@@ -103,8 +104,8 @@ void store_global(Warp& w, const Instr& i, const u64* a) {
     }
     return;
   }
-  u8* base = global_base(w);
-  for_lanes(access.lanes, [&](u32 l) { collect<E, C>(w, i, l, base + a[l]); });
+  const uintptr_t base = global_base(w);
+  for_lanes(access.lanes, [&](u32 l) { collect<E, C>(w, i, l, reinterpret_cast<u8*>(base + a[l])); });
 }
 
 template <class E, class C>

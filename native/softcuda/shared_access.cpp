@@ -40,6 +40,8 @@ inline void note_reader(const Warp& w, SharedWord& word, u32 epoch, u16 thread) 
   if (word.read_epoch != epoch) {
     word.read_epoch = epoch;
     word.reader = thread;
+  } else if (word.reader == kManyThreads) {
+    return;  // says all there is to say
   } else if (word.reader != thread) {
     const u16 warp_mark = static_cast<u16>(kManyOfWarp | w.id);
     const bool same_warp = word.reader == warp_mark || (word.reader < kManyOfWarp && word.reader / 32u == w.id);

@@ -7,11 +7,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 export const root = path.resolve(__dirname, '../..');
-export const built = path.join(root, 'build/softcuda');
+/** SOFTCUDA_SANITIZE=address,undefined runs the tests on the build of `build-softcuda.mjs --sanitize address,undefined`. */
+const sanitize = process.env.SOFTCUDA_SANITIZE ?? '';
+export const built = path.join(root, `build/softcuda${sanitize === '' ? '' : `-${sanitize.replaceAll(',', '-')}`}`);
 
 /** Builds the device if a source is newer than it. */
 export function build(): void {
-  const made = spawnSync(process.execPath, [path.join(root, 'scripts/build-softcuda.mjs')], { encoding: 'utf8' });
+  const script = path.join(root, 'scripts/build-softcuda.mjs');
+  const made = spawnSync(process.execPath, [script, '--sanitize', sanitize], { encoding: 'utf8' });
   if (made.status !== 0) throw new Error(`[softcuda] expected a build, came:\n${made.stdout}${made.stderr}`);
 }
 
