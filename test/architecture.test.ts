@@ -39,6 +39,7 @@ const nativeRooms: Record<string, readonly string[]> = {
   'backend.h': ['graph', 'core'],
   graph: ['core'],
   core: [],
+  softcuda: [],
 };
 
 /** binding/module.cpp registers the devices, so it alone sees them. */
