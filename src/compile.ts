@@ -169,8 +169,18 @@ function outputsOf(op: string, graph: Graph, outputs: unknown): [string, Tensor]
   return entries;
 }
 
-function wireOf(graph: Graph, outputs: readonly [string, Tensor][]): WireGraph {
-  return { tensors: graph.tensors, nodes: graph.nodes, outputs: outputs.map(([, tensor]) => tensor.id) };
+/** @param started whether a param or state of that name needs no initial value, so that random ones are not drawn. */
+function wireOf(
+  graph: Graph,
+  outputs: readonly [string, Tensor][],
+  started: (name: string) => boolean = () => false,
+): WireGraph {
+  const tensors = graph.tensors.map((info) => {
+    const { shape, dtype, kind, name } = info;
+    const persistent = kind === 'param' || kind === 'state';
+    return persistent && started(name) ? { shape, dtype, kind, name, data: 0 } : info;
+  });
+  return { tensors, nodes: graph.nodes, outputs: outputs.map(([, tensor]) => tensor.id) };
 }
 
 /**
@@ -189,7 +199,8 @@ export function analyze(graph: Graph, options: AnalyzeOptions): PlanDescription 
     throw new ArgumentError(`[analyze] expected options with outputs, got ${describeValue(options)}`);
   const outputs = outputsOf('analyze', graph, options.outputs);
   try {
-    return native().analyze(wireOf(graph, outputs), optionsFor('analyze', options));
+    const wire = wireOf(graph, outputs, () => true);
+    return native().analyze(wire, optionsFor('analyze', options));
   } catch (error) {
     throw typed(error, siteOf(analyze));
   }
@@ -228,7 +239,7 @@ export class Plan {
     );
     try {
       this.#native = new (native().Plan)(
-        wireOf(graph, outputs),
+        wireOf(graph, outputs, (name) => (share ? share.#persistent.has(name) : false)),
         optionsFor('compile', options),
         share ? share.#native : undefined,
       );
