@@ -44,7 +44,7 @@ const mean = (values: Float32Array): number => values.reduce((sum, value) => sum
 describe.each(Object.keys(models))('%s', (name) => {
   it.each([
     ['bp', 0.0005],
-    ['cka', 0.002],
+    ['cka', 0.0005],
   ] as const)('learns by %s', async (method, lr) => {
     using trainer = trainerOf(name, method, lr);
     const { losses, accuracy } = await trainer.run(STEPS);
