@@ -2,7 +2,7 @@
 // maps are joined on the channel axis, global pool (its "layer 10"), FC ("layer 11"). Its attention is a learned weight on each
 // map that enters a concatenation (section 3), in the blocks and in the pyramid; the squeeze-and-excite attention that
 // replaced it in paper 001 is an option. Where the paper is silent: sizes and growth as in CFPN; the maps meet at the
-// coarsest one's resolution. Its 7 M parameters are of full convolutions and other widths; these are separable, as in 001.
+// coarsest one's resolution. The paper names no widths for its 7 M parameters.
 import { ArgumentError } from '../errors';
 import type { Tensor } from '../graph/graph';
 import * as ops from '../graph/ops';
