@@ -1,7 +1,7 @@
 // The dense CNN with one feature pyramid of paper 000, CFPN's predecessor: 1 to 4 dense blocks, one top-down pyramid whose
 // maps are joined on the channel axis, global pool (its "layer 10"), FC ("layer 11"). Its attention is a learned weight on each
-// map that enters a concatenation (section 3), in the blocks and in the pyramid; the squeeze-and-excite attention that
-// replaced it in paper 001 is an option. Where the paper is silent: sizes and growth as in CFPN; the maps meet at the
+// map that enters a concatenation (section 3), in the blocks and in the pyramid; the channel attention that paper
+// 001 adds is an option. Where the paper is silent: sizes and growth as in CFPN; the maps meet at the
 // coarsest one's resolution. The paper names no widths for its 7 M parameters.
 import { ArgumentError } from '../errors';
 import type { Tensor } from '../graph/graph';
