@@ -174,8 +174,18 @@ function outputsOf(op: string, graph: Graph, outputs: unknown): [string, Tensor]
   return entries;
 }
 
-function wireOf(graph: Graph, outputs: readonly [string, Tensor][]): WireGraph {
-  const { tensors, nodes, training } = graph;
+/** @param started whether a param or state of that name needs no initial value, so that random ones are not drawn. */
+function wireOf(
+  graph: Graph,
+  outputs: readonly [string, Tensor][],
+  started: (name: string) => boolean = () => false,
+): WireGraph {
+  const tensors = graph.tensors.map((info) => {
+    const { shape, dtype, kind, name } = info;
+    const persistent = kind === 'param' || kind === 'state';
+    return persistent && started(name) ? { shape, dtype, kind, name, data: 0 } : info;
+  });
+  const { nodes, training } = graph;
   return { tensors, nodes, training, outputs: outputs.map(([, tensor]) => tensor.id) };
 }
 
@@ -196,7 +206,8 @@ export function analyze(graph: Graph, options: AnalyzeOptions): PlanDescription 
     throw new ArgumentError(`[analyze] expected options with outputs, got ${describeValue(options)}`);
   const outputs = outputsOf('analyze', graph, options.outputs);
   try {
-    return native().analyze(wireOf(graph, outputs), optionsFor('analyze', options));
+    const wire = wireOf(graph, outputs, () => true);
+    return native().analyze(wire, optionsFor('analyze', options));
   } catch (error) {
     throw typed(error, siteOf(analyze));
   }
@@ -235,7 +246,7 @@ export class Plan {
     );
     try {
       this.#native = new (native().Plan)(
-        wireOf(graph, outputs),
+        wireOf(graph, outputs, (name) => (share ? share.#persistent.has(name) : false)),
         optionsFor('compile', options),
         share ? share.#native : undefined,
       );

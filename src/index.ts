@@ -38,11 +38,19 @@ export {
 } from './evaluation/tables';
 export * as features from './features';
 export { grad } from './graph/gradients';
-export { type DType, Graph, type Shape, type Tensor, type TensorData, type Unit } from './graph/graph';
+export {
+  type DType,
+  Graph,
+  type Shape,
+  type Tensor,
+  type TensorData,
+  type Unit,
+  type UnitOptions,
+} from './graph/graph';
 export * as ops from './graph/ops';
 export { print } from './graph/print';
 export * as layers from './layers';
-export { type ModelFunction, modelNamed, models } from './models';
+export { type ModelFunction, type ModelOptions, modelNamed, models } from './models';
 export { type AttachOptions, attachTraining, REPORT_COLUMNS, type TrainingGraph } from './objectives/attach';
 export { OBJECTIVE_DEFAULTS, OBJECTIVES, type ObjectiveOptions } from './objectives/options';
 export { OPTIMIZERS, type OptimizerOptions, update } from './optim';

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { DeviceError } from './errors';
-import type { Attrs, DType, Initial, TensorData, TensorKind } from './graph/graph';
+import type { Attrs, DType, TensorData, TensorKind } from './graph/graph';
 
 /** The graph as it crosses to native code; see native/graph/graph.h. */
 export interface WireGraph {
@@ -14,7 +14,7 @@ export interface WireGraph {
     readonly dtype: DType;
     readonly kind: TensorKind;
     readonly name: string;
-    readonly data?: Initial;
+    readonly data?: TensorData | number;
   }[];
   readonly nodes: readonly {
     readonly op: string;

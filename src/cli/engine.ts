@@ -36,7 +36,6 @@ export interface Engine {
   evaluate(run: string, options: EvaluateOptions): Promise<Evaluation>;
   predict(run: string, images: readonly string[], options: { threads?: number }): AsyncIterable<Prediction>;
   summarize(model: string, options: SummaryOptions): Promise<Summary>;
-  modelNames(): Promise<readonly string[]>;
   devices(): Promise<readonly DeviceInfo[]>;
   /** Draws faces and writes them as a FER2013 CSV; answers the images in each split. */
   synthesize(path: string, options: SynthOptions): Promise<Record<string, number>>;
@@ -85,7 +84,6 @@ export const engine: Engine = {
     yield* (await import('../train/evaluate.js')).predict(run, images, options);
   },
   summarize: async (model, options) => (await import('../train/summarize.js')).summarize(model, options),
-  modelNames: async () => Object.keys((await import('../models/index.js')).models),
   devices: async () => (await import('../compile.js')).devices(),
   synthesize,
   duplicates,

@@ -11,8 +11,11 @@ export type AttrValue = number | boolean | string | readonly number[];
 export type Attrs = Readonly<Record<string, AttrValue>>;
 export type TensorData = Float32Array | Int32Array | Uint8Array;
 
-/** How a persistent tensor starts: explicit data, a constant, or a seeded random fill (see layers/init.ts). */
-export type Initial = TensorData | number;
+/**
+ * How a persistent tensor starts: explicit data, one number for all, or a function that makes the data when it is first
+ * read (see layers/init.ts), so that a graph which is only looked at never draws its weights.
+ */
+export type Initial = TensorData | number | (() => TensorData);
 
 /** A handle into a graph. Cheap, immutable; `id` indexes `graph.tensors`. */
 export interface Tensor {
@@ -28,8 +31,8 @@ export interface TensorInfo {
   readonly dtype: DType;
   readonly kind: TensorKind;
   readonly name: string;
-  /** Initial value of a persistent tensor or the data of a const. */
-  readonly data?: Initial;
+  /** Initial value of a persistent tensor or the data of a const. Drawn at the first reading where it is random. */
+  readonly data?: TensorData | number;
   /** Unit the tensor belongs to (-1: none). */
   readonly unit: number;
 }
@@ -51,6 +54,16 @@ export interface Unit {
   output: Tensor | undefined;
   /** Parameters declared inside the unit. */
   readonly params: Tensor[];
+  /** Weight of the unit's cross-entropy, when its output is logits; see UnitOptions. */
+  readonly crossEntropy?: number;
+}
+
+export interface UnitOptions {
+  /**
+   * The unit's output is logits of its own [N,classes]: it is trained by their cross-entropy times this weight (above 0),
+   * and back-propagation adds that to the loss. The last unit, whose output is the model's, weighs 1 unless told.
+   */
+  readonly crossEntropy?: number;
 }
 
 const ITEM_BYTES: Record<DType, number> = { f32: 4, i32: 4, u8: 1 };
@@ -91,7 +104,7 @@ function checkShape(what: string, shape: Shape): void {
   if (sizeOf(shape) > 2 ** 40) throw new ArgumentError(`[${what}] ${formatShape(shape)} has more than 2^40 elements`);
 }
 
-function checkData(kind: TensorKind, name: string, shape: Shape, dtype: DType, data: Initial): void {
+function checkData(kind: TensorKind, name: string, shape: Shape, dtype: DType, data: TensorData | number): void {
   if (typeof data === 'number') {
     if (Number.isFinite(data)) return;
     throw new ArgumentError(`[${kind}] "${name}" starts from a finite number, got ${data}`);
@@ -105,6 +118,22 @@ function checkData(kind: TensorKind, name: string, shape: Shape, dtype: DType, d
     const needed = `of shape ${formatShape(shape)} needs ${sizeOf(shape)} values`;
     throw new ArgumentError(`[${kind}] "${name}" ${needed}, got ${data.length}`);
   }
+}
+
+/** `info` with data that is made, checked and kept at its first reading. */
+function withLaterData(info: TensorInfo, make: () => TensorData): TensorInfo {
+  let made: TensorData | undefined;
+  return Object.defineProperty(info, 'data', {
+    enumerable: true,
+    get() {
+      if (made === undefined) {
+        const data = make();
+        checkData(info.kind, info.name, info.shape, info.dtype, data);
+        made = data;
+      }
+      return made;
+    },
+  });
 }
 
 function checkName(what: string, name: string): void {
@@ -246,14 +275,24 @@ export class Graph {
   }
 
   /** Runs `body` as a unit: its params and nodes belong to it, its result is what its objective looks at. */
-  unit(name: string, body: () => Tensor): Tensor {
+  unit(name: string, body: () => Tensor, options: UnitOptions = {}): Tensor {
     checkName('unit', name);
+    const { crossEntropy } = options;
+    if (crossEntropy !== undefined && !(Number.isFinite(crossEntropy) && crossEntropy > 0)) {
+      throw new ArgumentError(`[unit] the weight of "${name}"'s cross-entropy is above 0, got ${String(crossEntropy)}`);
+    }
     if (this.#unit >= 0)
       throw new GraphError(`[unit] "${name}" is inside unit "${this.units[this.#unit]?.name}"; units do not nest`);
     if (this.units.some((unit) => unit.name === this.scoped(name))) {
       throw new GraphError(`[unit] the name "${this.scoped(name)}" is taken`);
     }
-    const unit: Unit = { index: this.units.length, name: this.scoped(name), output: undefined, params: [] };
+    const unit: Unit = {
+      index: this.units.length,
+      name: this.scoped(name),
+      output: undefined,
+      params: [],
+      ...(crossEntropy === undefined ? {} : { crossEntropy }),
+    };
     this.units.push(unit);
     return this.inUnit(unit, () => {
       const output = this.scope(name, body);
@@ -304,18 +343,12 @@ export class Graph {
       throw new ArgumentError(`[${kind}] the dtype of "${name}" is f32, i32 or u8, got ${String(dtype)}`);
     }
     if (this.#names.has(name)) throw new GraphError(`[${kind}] the name "${name}" is taken`);
-    if (data !== undefined) checkData(kind, name, shape, dtype, data);
+    if (data !== undefined && typeof data !== 'function') checkData(kind, name, shape, dtype, data);
     this.#names.add(name);
     const frozen = Object.freeze([...shape]);
-    const info: TensorInfo = {
-      shape: frozen,
-      dtype,
-      kind,
-      name,
-      unit: this.#unit,
-      ...(data === undefined ? {} : { data }),
-    };
-    this.tensors.push(info);
+    const info: TensorInfo = { shape: frozen, dtype, kind, name, unit: this.#unit };
+    if (typeof data === 'function') this.tensors.push(withLaterData(info, data));
+    else this.tensors.push(data === undefined ? info : { ...info, data });
     const handle: Tensor = Object.freeze({ graph: this, id: this.tensors.length - 1, shape: frozen, dtype, name });
     this.#handles.push(handle);
     return handle;

@@ -95,13 +95,10 @@ export function pyramid(name: string, x: Tensor, options: PyramidOptions): Map<n
 export function channelAttention(name: string, x: Tensor, activation: Activation): Tensor {
   return x.graph.unit(name, () => {
     const channels = x.shape[3]!;
-    const squeezed = dense(
-      'fc1',
-      normalize('bn1', ops.globalAvgPool(x), { activation }),
-      Math.max(1, channels >> 3),
-      null,
-    );
-    const weights = dense('fc2', normalize('bn2', squeezed, { activation }), channels, 1);
+    const squeezed = dense('fc1', normalize('bn1', ops.globalAvgPool(x), { activation }), Math.max(1, channels >> 3), {
+      bias: null,
+    });
+    const weights = dense('fc2', normalize('bn2', squeezed, { activation }), channels, { bias: 1 });
     return ops.channelScale(x, weights);
   });
 }

@@ -7,6 +7,7 @@ export {
   pyramid,
   unitComposite,
 } from './blocks';
-export { heNormal, normal } from './init';
+export { heNormal, normal, normalLater } from './init';
 export { type Activation, connectionWeights, type NormalizeOptions, normalize, poolTo, whiten } from './normalize';
-export { composite, dense, type SeparableOptions, separableConv, stem } from './separable';
+export { type ConvolutionOptions, convolution, dropout, padded } from './plain';
+export { composite, type DenseOptions, dense, type SeparableOptions, separableConv, stem } from './separable';

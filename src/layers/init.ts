@@ -37,6 +37,15 @@ export function normal(graph: Graph, name: string, shape: Shape, deviation: numb
   return values;
 }
 
+/**
+ * `normal`, drawn when it is first read: what a layer passes to `graph.param`. A summary and a plan that shares its weights
+ * never read it, and a large network's 60 million numbers take seconds.
+ */
+export function normalLater(graph: Graph, name: string, shape: Shape, deviation: number): () => Float32Array {
+  const absolute = `/${graph.scoped(name)}`;
+  return () => normal(graph, absolute, shape, deviation);
+}
+
 /** He et al. 2015: standard deviation sqrt(2 / fan-in), for layers before a rectifier. */
 export function heNormal(graph: Graph, name: string, shape: Shape, fanIn: number): Float32Array {
   return normal(graph, name, shape, Math.sqrt(2 / fanIn));

@@ -1,8 +1,8 @@
 // The papers' composite T = BN -> activation -> separable convolution (paper 001, section III.B), the building block of
 // every model here, and the dense (fully connected) composite of Fusion_3. Called by blocks.ts and models/.
-import type { Tensor } from '../graph/graph';
+import type { Graph, Shape, Tensor } from '../graph/graph';
 import * as ops from '../graph/ops';
-import { heNormal, normal } from './init';
+import { normalLater } from './init';
 import { type Activation, connectionWeights, normalize, whiten } from './normalize';
 
 export interface SeparableOptions {
@@ -13,13 +13,17 @@ export interface SeparableOptions {
   readonly sources?: readonly Tensor[];
 }
 
+/** A parameter that starts as `heNormal`. */
+function heParam(graph: Graph, name: string, shape: Shape, fanIn: number): Tensor {
+  return graph.param(name, shape, normalLater(graph, name, shape, Math.sqrt(2 / fanIn)));
+}
+
 /** Depthwise 3x3 then pointwise 1x1, no bias (a batch normalisation always follows). x [N,H,W,C] -> [N,H/s,W/s,filters]. */
 export function separableConv(x: Tensor, filters: number, stride = 1): Tensor {
   const { graph } = x;
   const channels = x.shape[3]!;
-  const depthwise = graph.param('depthwise', [3, 3, 1, channels], heNormal(graph, 'depthwise', [3, 3, 1, channels], 9));
-  const pointwiseShape = [1, 1, channels, filters];
-  const pointwise = graph.param('pointwise', pointwiseShape, heNormal(graph, 'pointwise', pointwiseShape, channels));
+  const depthwise = heParam(graph, 'depthwise', [3, 3, 1, channels], 9);
+  const pointwise = heParam(graph, 'pointwise', [1, 1, channels, filters], channels);
   return ops.conv2d(ops.depthwiseConv2d(x, depthwise, { stride }), pointwise);
 }
 
@@ -41,21 +45,25 @@ export function composite(x: Tensor, filters: number, options: SeparableOptions 
 export function stem(x: Tensor, filters: number, stride = 1): Tensor {
   const { graph } = x;
   const channels = x.shape[3]!;
-  const shape = [3, 3, channels, filters];
-  const weight = graph.param('weight', shape, heNormal(graph, 'weight', shape, 9 * channels));
+  const weight = heParam(graph, 'weight', [3, 3, channels, filters], 9 * channels);
   return ops.conv2d(whiten('bn', x), weight, { stride });
 }
 
-/** Fully connected layer. x [N,C] -> [N,units]. `bias` starts every bias; null leaves it out, as before a BN. */
-export function dense(name: string, x: Tensor, units: number, bias: number | null = 0): Tensor {
+export interface DenseOptions {
+  /** Every bias starts with it, 0 by default; null leaves the bias out, as before a BN. */
+  readonly bias?: number | null;
+  /** Standard deviation of the initial weights, sqrt(1 / inputs) by default. */
+  readonly deviation?: number;
+}
+
+/** Fully connected layer with parameters `name`/weight [C,units] and `name`/bias. x [N,C] -> [N,units]. */
+export function dense(name: string, x: Tensor, units: number, options: DenseOptions = {}): Tensor {
   const { graph } = x;
+  const { bias = 0 } = options;
   return graph.scope(name, () => {
-    const inputs = x.shape[1]!;
-    const weight = graph.param(
-      'weight',
-      [inputs, units],
-      normal(graph, 'weight', [inputs, units], Math.sqrt(1 / inputs)),
-    );
+    const shape = [x.shape[1]!, units];
+    const deviation = options.deviation ?? Math.sqrt(1 / shape[0]!);
+    const weight = graph.param('weight', shape, normalLater(graph, 'weight', shape, deviation));
     return bias === null ? ops.dense(x, weight) : ops.dense(x, weight, graph.param('bias', [units], bias));
   });
 }

@@ -2,16 +2,14 @@
 // 224x224 form (first block at stride 2) and the 48x48-native form (stride 1); any input of at least 8x8 works.
 // Where the paper is silent: growth 32 inside a block, whose last layer gives the 128 channels; each block lowers the
 // resolution in its first layer; upsampling is nearest-neighbour.
-import { ArgumentError } from '../errors';
 import type { Tensor } from '../graph/graph';
-import { formatShape } from '../graph/graph';
 import * as ops from '../graph/ops';
 import { channelAttention, denseBlock, pyramid, unitComposite } from '../layers/blocks';
 import { type Activation, poolTo, whiten } from '../layers/normalize';
 import { dense } from '../layers/separable';
+import { checkImages, type ModelOptions } from './options';
 
-export interface CfpnOptions {
-  readonly classes: number;
+export interface CfpnOptions extends ModelOptions {
   readonly activation?: Activation;
   /** Channels of a dense block's inner layers, 32. */
   readonly growth?: number;
@@ -41,6 +39,7 @@ function readout(maps: readonly Tensor[]): Tensor {
   return ops.concat(parts);
 }
 
+const LEAST = 8;
 /** Inputs at least this large take the paper's form: the first block halves the resolution too. */
 const STRIDED_FROM = 96;
 const LEVELS = 5;
@@ -48,10 +47,8 @@ const FUSED_LEVEL = 2;
 
 /** x [N,H,W,C] -> logits [N,classes]. Units: every T, the attention, and the classifier as the last one. */
 export function cfpn(x: Tensor, options: CfpnOptions): Tensor {
+  checkImages('cfpn', x, options, LEAST);
   const [, height, width] = x.shape;
-  if (x.shape.length !== 4 || height! < 8 || width! < 8) {
-    throw new ArgumentError(`[cfpn] expected an image batch [N,H,W,C] of at least 8x8, got ${formatShape(x.shape)}`);
-  }
   const activation = options.activation ?? 'relu';
   const channels = options.pyramidChannels ?? 64;
   const block = {

@@ -1,37 +1,43 @@
-// The dense CNN with one feature pyramid of paper 000, CFPN's predecessor: 1 to 4 dense blocks with weighted
-// connections, one top-down pyramid whose maps are joined on the channel axis, global pool (its "layer 10"), FC ("layer
-// 11"). Where the paper is silent: sizes and growth as in CFPN; the maps meet at the coarsest one's resolution.
+// The dense CNN with one feature pyramid of paper 000, CFPN's predecessor: 1 to 4 dense blocks, one top-down pyramid whose
+// maps are joined on the channel axis, global pool (its "layer 10"), FC ("layer 11"). Its attention is a learned weight on each
+// map that enters a concatenation (section 3), in the blocks and in the pyramid; the channel attention that paper
+// 001 adds is an option. Where the paper is silent: sizes and growth as in CFPN; the maps meet at the
+// coarsest one's resolution. The paper names no widths for its 7 M parameters.
 import { ArgumentError } from '../errors';
 import type { Tensor } from '../graph/graph';
-import { formatShape } from '../graph/graph';
 import * as ops from '../graph/ops';
-import { denseBlock, unitComposite } from '../layers/blocks';
+import { channelAttention, denseBlock, unitComposite } from '../layers/blocks';
 import type { Activation } from '../layers/normalize';
 import { dense } from '../layers/separable';
+import { checkImages, type ModelOptions } from './options';
 
-export interface DenseFpnOptions {
-  readonly classes: number;
+export interface DenseFpnOptions extends ModelOptions {
   /** Dense blocks, 1 to 4; the paper found 3 best. */
   readonly blocks?: number;
+  /** Of every T, relu. */
   readonly activation?: Activation;
+  /** Channels of a dense block's inner layers, 32. */
   readonly growth?: number;
+  /** Channels of a dense block's output, 128. */
   readonly width?: number;
+  /** Channels of the pyramid's maps, 64. */
   readonly pyramidChannels?: number;
+  /** Learned weights on what the blocks and the pyramid concatenate, true. */
   readonly weighted?: boolean;
+  /** Channel attention on the joined maps, as CFPN has it (paper 001, eq. 15), false. */
+  readonly attention?: boolean;
 }
 
-/** x [N,H,W,C] -> logits [N,classes]. */
+const LEAST = 8;
+
+/** x [N,H,W,C] of at least 8x8 -> logits [N,classes]. Units: every T, the attention if there is one, the classifier. */
 export function denseFpn(x: Tensor, options: DenseFpnOptions): Tensor {
   const blocks = options.blocks ?? 3;
   if (!Number.isInteger(blocks) || blocks < 1 || blocks > 4) {
     throw new ArgumentError(`[denseFpn] blocks is 1, 2, 3 or 4, got ${String(blocks)}`);
   }
-  if (x.shape.length !== 4 || x.shape[1]! < 8 || x.shape[2]! < 8) {
-    throw new ArgumentError(
-      `[denseFpn] expected an image batch [N,H,W,C] of at least 8x8, got ${formatShape(x.shape)}`,
-    );
-  }
-  const activation = options.activation ?? 'relu';
+  checkImages('denseFpn', x, options, LEAST);
+  const { activation = 'relu', weighted = true } = options;
   const channels = options.pyramidChannels ?? 64;
   const maps: Tensor[] = [];
   let map = x;
@@ -41,7 +47,7 @@ export function denseFpn(x: Tensor, options: DenseFpnOptions): Tensor {
       growth: options.growth ?? 32,
       width: options.width ?? 128,
       layers: 5,
-      weighted: options.weighted ?? true,
+      weighted,
       stride: index === 1 ? 1 : 2,
       first: index === 1,
     });
@@ -56,9 +62,15 @@ export function denseFpn(x: Tensor, options: DenseFpnOptions): Tensor {
       mode: 'nearest',
       coordinates: 'asymmetric',
     });
-    above = unitComposite(`pyramid/level${index}`, ops.concat([upsampled, finer]), channels, { activation });
+    const sources = [upsampled, finer];
+    above = unitComposite(`pyramid/level${index}`, ops.concat(sources), channels, {
+      activation,
+      ...(weighted ? { sources } : {}),
+    });
     const stride = 2 ** (blocks - index);
     levels.push(ops.avgPool(above, { kernel: stride, stride, padding: 'same' }));
   }
-  return x.graph.unit('head', () => dense('fc', ops.globalAvgPool(ops.concat(levels)), options.classes));
+  const joined = ops.concat(levels);
+  const attended = options.attention ? channelAttention('attention', joined, activation) : joined;
+  return x.graph.unit('head', () => dense('fc', ops.globalAvgPool(attended), options.classes));
 }

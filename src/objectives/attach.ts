@@ -5,10 +5,18 @@ import { ArgumentError } from '../errors';
 import { grad } from '../graph/gradients';
 import type { Graph, Tensor, Unit } from '../graph/graph';
 import * as ops from '../graph/ops';
-import { heNormal } from '../layers/init';
+import { normalLater } from '../layers/init';
 import { dense } from '../layers/separable';
 import { type OptimizerOptions, update } from '../optim';
-import { type BatchKernels, batchKernels, nativeKernel, pooledOutput, standardize, unitFeatures } from './features';
+import {
+  type BatchKernels,
+  batchKernels,
+  nativeKernel,
+  perSample,
+  pooledOutput,
+  standardize,
+  unitFeatures,
+} from './features';
 import type { ObjectiveOptions } from './options';
 
 /** Columns of a unit's report, in the order of docs/ops.md's `hsicObjective`. */
@@ -71,32 +79,36 @@ function localCrossEntropy(features: Tensor, attach: AttachOptions): Tensor {
  * Similarity matching (Nokland and Eidnes 2019, eq. 4): mean squared difference of the cosine similarities of the
  * features, seen through a 3x3 convolution of the unit's own, and of the centred one-hot labels.
  */
-function similarityMatching(pooled: Tensor, kernels: BatchKernels, classes: number): Tensor {
+function similarityMatching(pooled: Tensor, kernels: BatchKernels, attach: AttachOptions): Tensor {
   const { graph } = pooled;
   let seen = pooled;
   if (pooled.shape.length === 4) {
     const channels = pooled.shape[3]!;
     const shape = [3, 3, channels, channels];
-    seen = ops.flatten(
-      ops.conv2d(pooled, graph.param('similarity', shape, heNormal(graph, 'similarity', shape, 9 * channels))),
-    );
+    const deviation = Math.sqrt(2 / (9 * channels));
+    const filter = graph.param('similarity', shape, normalLater(graph, 'similarity', shape, deviation));
+    seen = ops.conv2d(pooled, filter);
   }
+  seen = perSample(seen, attach.labels.shape[0]!);
   const centred = ops.sub(seen, ops.reduceMean(seen, { axes: [1], keepDims: true }));
   const similarity = ops.gram(ops.rowNormalize(centred), { center: false });
   // Cosine of centred one-hot vectors: 1 for the same class, -1/(K-1) for another.
-  const other = -1 / Math.max(1, classes - 1);
+  const other = -1 / Math.max(1, attach.classes - 1);
   const wanted = ops.affine(kernels.Ey, { scale: 1 - other, offset: other });
   return ops.reduceMean(ops.square(ops.sub(similarity, wanted)));
 }
 
-function unitLoss(z: Tensor, kernels: BatchKernels, attach: AttachOptions): UnitLoss {
+function unitLoss(unit: Unit, head: Unit, kernels: BatchKernels, attach: AttachOptions): UnitLoss {
+  const z = unit.output!;
+  if (unit === head || unit.crossEntropy !== undefined) return { loss: classifierLoss(z, attach, unit.crossEntropy) };
   const options = attach.objective;
-  const features = unitFeatures(z, options);
+  const samples = attach.labels.shape[0]!;
+  const features = unitFeatures(z, options, samples);
   const measured = dependence(features, kernels, options);
   if (options.name === 'local-ce') return { ...measured, loss: localCrossEntropy(features, attach) };
   if (options.name === 'predsim') {
     const pooled = pooledOutput(z, options.pool);
-    const similarity = similarityMatching(options.normalize ? standardize(pooled) : pooled, kernels, attach.classes);
+    const similarity = similarityMatching(options.normalize ? standardize(pooled) : pooled, kernels, attach);
     const prediction = localCrossEntropy(features, attach);
     const loss = ops.add(ops.affine(similarity, { scale: 0.99 }), ops.affine(prediction, { scale: 0.01 }));
     return { ...measured, loss };
@@ -104,11 +116,20 @@ function unitLoss(z: Tensor, kernels: BatchKernels, attach: AttachOptions): Unit
   return measured;
 }
 
-function classifierLoss(attach: AttachOptions): Tensor {
-  return ops.crossEntropy(attach.logits, attach.labels, {
+function classifierLoss(logits: Tensor, attach: AttachOptions, weight = 1): Tensor {
+  const loss = ops.crossEntropy(logits, attach.labels, {
     labelSmoothing: attach.objective.labelSmoothing,
     ...(attach.classWeights ? { classWeights: attach.classWeights } : {}),
   });
+  return weight === 1 ? loss : ops.affine(loss, { scale: weight });
+}
+
+/** The weighted cross-entropies of all units that have one, summed (paper 004, eq. 5); the last unit always has. */
+function jointLoss(graph: Graph, head: Unit, attach: AttachOptions): Tensor {
+  return graph.units
+    .filter((unit) => unit === head || unit.crossEntropy !== undefined)
+    .map((unit) => classifierLoss(unit.output!, attach, unit.crossEntropy))
+    .reduce((sum, loss) => ops.add(sum, loss));
 }
 
 /** Appends objectives, gradients and updates for every unit; returns what a step reports. */
@@ -123,7 +144,7 @@ export function attachTraining(graph: Graph, attach: AttachOptions): TrainingGra
 
 function attachBackPropagation(graph: Graph, head: Unit, attach: AttachOptions, accuracy: Tensor): TrainingGraph {
   return graph.inUnit(head, () => {
-    const loss = classifierLoss(attach);
+    const loss = jointLoss(graph, head, attach);
     const params = graph.units.flatMap((unit) => unit.params);
     const gradients = grad(loss, params);
     for (const [index, param] of params.entries()) update(param, gradients[index]!, attach.optimizer);
@@ -139,8 +160,7 @@ function attachUnits(graph: Graph, head: Unit, attach: AttachOptions, accuracy: 
   for (const unit of graph.units) {
     graph.inUnit(unit, () =>
       graph.scope(`/${unit.name}/objective`, () => {
-        const { loss, report }: UnitLoss =
-          unit === head ? { loss: classifierLoss(attach) } : unitLoss(unit.output!, kernels, attach);
+        const { loss, report } = unitLoss(unit, head, kernels, attach);
         const gradients = grad(loss, unit.params, { within: unit });
         for (const [index, param] of unit.params.entries()) update(param, gradients[index]!, attach.optimizer);
         losses.push(loss);

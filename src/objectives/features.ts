@@ -40,12 +40,17 @@ function groupChannels(z: Tensor, groups: number): Tensor {
   return ops.reduceMean(ops.square(split), { axes: [split.shape.length - 1] });
 }
 
-/** The features of a unit's output z ([m,C] or [m,H,W,C]) that its objective sees: [m,d]. */
-export function unitFeatures(z: Tensor, options: ObjectiveOptions): Tensor {
+/** [m*k,...] as [m,d]: one row a sample, also where k parts of each sample, one after the other, were the batch. */
+export function perSample(z: Tensor, samples: number): Tensor {
+  return ops.reshape(z, [samples, -1]);
+}
+
+/** The features of a unit's output z that its objective sees: [m*k,C] or [m*k,H,W,C] -> [m,d], where m samples have k parts. */
+export function unitFeatures(z: Tensor, options: ObjectiveOptions, samples = z.shape[0]!): Tensor {
   let features = pooledOutput(z, options.pool);
   if (options.normalize) features = standardize(features);
   features = groupChannels(features, options.groups);
-  const flat = features.shape.length === 2 ? features : ops.flatten(features);
+  const flat = perSample(features, samples);
   return options.kernel === 'cosine' ? ops.rowNormalize(flat) : flat;
 }
 

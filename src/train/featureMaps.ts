@@ -49,7 +49,7 @@ export function networkInput(
   return values;
 }
 
-/** Maps of three units with spatial extent: the first, the middle one and the last, for the first image of `data`. */
+/** Maps of three units with spatial extent: the first, the middle one and the last, for the first image of `data`; none where none has. */
 export async function collectFeatureMaps(
   model: ModelFunction,
   spec: NetworkSpec,
@@ -59,8 +59,10 @@ export async function collectFeatureMaps(
   const graph = new Graph({ training: false });
   const x = graph.input('image', [1, ...spec.input]);
   model(x, { classes: spec.classes });
-  const spatial = graph.units.filter((unit) => unit.output!.shape.length === 4);
-  const chosen = [...new Set([0, spatial.length >> 1, spatial.length - 1])].map((index) => spatial[index]!);
+  // Of the whole image: the maps of a network's patches have more than one row.
+  const spatial = graph.units.filter(({ output }) => output!.shape.length === 4 && output!.shape[0] === 1);
+  const places = new Set([0, spatial.length >> 1, spatial.length - 1]);
+  const chosen = [...places].flatMap((index) => spatial[index] ?? []);
   const outputs = Object.fromEntries(chosen.map((unit) => [unit.name, unit.output!]));
   const plan = compile(graph, { outputs, share: trainer.plan });
   try {

@@ -2,7 +2,7 @@
 // needs by local objectives and by back-propagation. Called by the CLI's `summary`.
 import { analyze } from '../compile';
 import { type Graph, type Node, sizeOf } from '../graph/graph';
-import { modelNamed } from '../models';
+import { modelNamed, type PublishedFigures, published } from '../models';
 import { OBJECTIVE_DEFAULTS } from '../objectives/options';
 import { trainingGraph } from './trainer';
 
@@ -34,6 +34,8 @@ export interface Summary {
   /** Bytes of the training step's arena. */
   readonly arenaBytes: { readonly hsic: number; readonly bp: number };
   readonly layers: LayerSummary[];
+  /** What the model's paper prints, for one image of its own input and classes; absent where it prints nothing. */
+  readonly published?: PublishedFigures;
 }
 
 export interface SummaryOptions {
@@ -86,12 +88,14 @@ function layersOf(graph: Graph, forwardNodes: number, batch: number): LayerSumma
       if (kind === 'param' && !seen.has(id)) parameters += sizeOf(shape);
       if (kind === 'param') seen.add(id);
     }
-    const isLayer = multiplyAdds(graph, node) !== undefined && graph.tensors[node.outputs[0]!]!.shape[0] === batch;
+    // A product of persistent tensors alone, such as the connection weights, is done once a step and not once an image.
+    const ofImages = graph.tensors[node.inputs[0] ?? -1]?.kind === 'temp';
+    const isLayer = ofImages && multiplyAdds(graph, node) !== undefined;
     if (parameters === 0 && !isLayer) continue;
     layers.push({
       name: node.name,
       op: node.op,
-      shape: graph.tensors[node.outputs[0]!]!.shape.slice(isLayer || node.op === 'batchNorm' ? 1 : 0),
+      shape: graph.tensors[node.outputs[0]!]!.shape.slice(ofImages ? 1 : 0),
       parameters,
       macs: isLayer ? multiplyAdds(graph, node)! / batch : 0,
       unit: graph.units[node.unit]?.name ?? '',
@@ -126,5 +130,6 @@ export function summarize(model: string, options: SummaryOptions): Summary {
       bp: analyze(backPropagated.graph, { outputs: backPropagated.outputs }).arenaBytes,
     },
     layers,
+    ...(Object.hasOwn(published, model) ? { published: published[model]! } : {}),
   };
 }

@@ -76,7 +76,7 @@ export function trainingGraph(options: TrainerOptions): {
     std: spec.std,
     ...options.augmentation,
   });
-  const logits = options.model(fed.x, { classes: spec.classes });
+  const logits = options.model(fed.x, { classes: spec.classes, step });
   const training = attachTraining(graph, {
     x: fed.x,
     labels: fed.labels,

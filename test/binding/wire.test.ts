@@ -523,7 +523,9 @@ describe('malformed options and calls', () => {
       return codeOf(() => calls[method](feeds)).code;
     };
     // The first array's memory goes away, then the plan.
-    expect(reading((first) => void structuredClone(first, { transfer: [first.buffer as ArrayBuffer] }))).toBe('ERR_ARGUMENT');
+    expect(reading((first) => void structuredClone(first, { transfer: [first.buffer as ArrayBuffer] }))).toBe(
+      'ERR_ARGUMENT',
+    );
     expect(reading(() => plan.dispose())).toBe('ERR_DISPOSED');
   });
 

@@ -71,6 +71,8 @@ describe('text for people', () => {
     ['train --out runs/x', ['test accuracy 75.00%', 'run: runs/x']],
     ['eval --run r --data mnist', ['accuracy 75.00%', 'specificity', 'true \\ called']],
     ['predict --run r a.png', ['a.png: cat 87.50% (dog 12.50%)']],
+    ['summary alexnet', ['multiply-adds an image, 1 units\npaper 000 gives 60 M parameters\narena of']],
+    ['summary mffCnn', ['paper 004 gives 1.21 M parameters and 4.87 GFLOP\n']],
     ['summary cfpn', ['stem/conv', '24x24x8', '1.23k', '5.6M', '1 MiB by local', '3 MiB by back-propagation']],
     ['info', ['gramian ', 'avx2, 2 threads', 'not available: no driver']],
     ['synth --out a.csv --count 9', ['9 synthetic faces (7 train, 1 validation, 1 test), seed 1']],

@@ -190,10 +190,12 @@ export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
         layers: [
           { name: 'stem/conv', op: 'conv2d', shape: [24, 24, 8], parameters: 1234, macs: 5_600_000, unit: 'stem' },
         ],
+        ...(model === 'mffCnn'
+          ? { published: { paper: '004', parameters: '1.21 M', operations: '4.87 GFLOP' } }
+          : model === 'alexnet'
+            ? { published: { paper: '000', parameters: '60 M' } }
+            : {}),
       };
-    },
-    async modelNames() {
-      return ['cfpn', 'denseFpn'];
     },
     async devices() {
       return [

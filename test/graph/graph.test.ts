@@ -1,6 +1,7 @@
 // Names, scopes, units, memoised statistics and the print of a graph.
 import { describe, expect, it } from 'vitest';
-import { GraphError } from '../../src/errors';
+import { analyze, compile } from '../../src/compile';
+import { ArgumentError, GraphError } from '../../src/errors';
 import { grad } from '../../src/graph/gradients';
 import { Graph, type Tensor } from '../../src/graph/graph';
 import * as ops from '../../src/graph/ops';
@@ -145,5 +146,52 @@ describe('print', () => {
       %1 increment = increment(%1 step i32 1) -> i32 1
       "
     `);
+  });
+});
+
+describe('initial values that are made later', () => {
+  /** y = x + w, and how often w was drawn. */
+  function net(draw: () => Float32Array = () => Float32Array.of(1, 2, 3)) {
+    const graph = new Graph();
+    const drawn = { times: 0 };
+    const w = graph.param('w', [3], () => {
+      drawn.times += 1;
+      return draw();
+    });
+    return { graph, drawn, y: ops.add(graph.input('x', [2, 3]), w) };
+  }
+
+  it('are drawn once, at the first reading', () => {
+    const { graph, drawn } = net();
+    expect(drawn.times).toBe(0);
+    const info = graph.tensors.find(({ name }) => name === 'w')!;
+    expect([...(info.data as Float32Array)]).toEqual([1, 2, 3]);
+    expect(info.data).toBe(info.data);
+    expect(drawn.times).toBe(1);
+  });
+
+  it('are the plan’s, and those that nobody needs are never drawn', async () => {
+    const [first, second, third] = [net(), net(() => Float32Array.of(9, 9, 9)), net()];
+    using plan = compile(first.graph, { outputs: { y: first.y } });
+    using sharing = compile(second.graph, { outputs: { y: second.y }, share: plan });
+    expect(analyze(third.graph, { outputs: { y: third.y } }).persistentBytes).toBeGreaterThan(0);
+    expect([first.drawn.times, second.drawn.times, third.drawn.times]).toEqual([1, 0, 0]);
+    const { y } = await sharing.step({ x: new Float32Array(6) });
+    expect([...y!]).toEqual([1, 2, 3, 1, 2, 3]);
+  });
+
+  it('are checked when they are drawn', () => {
+    const { graph, y } = net(() => new Float32Array(4));
+    expect(() => compile(graph, { outputs: { y } })).toThrow('[param] "w" of shape 3 needs 3 values, got 4');
+  });
+});
+
+describe('a unit’s cross-entropy', () => {
+  it.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY])('cannot weigh %s', (crossEntropy) => {
+    const graph = new Graph();
+    const x = graph.input('x', [2, 3]);
+    expect(() => graph.unit('first', () => ops.relu(x), { crossEntropy })).toThrow(ArgumentError);
+    expect(() => graph.unit('first', () => ops.relu(x), { crossEntropy })).toThrow(`is above 0, got ${crossEntropy}`);
+    expect(graph.units).toEqual([]);
   });
 });

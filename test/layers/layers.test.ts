@@ -7,11 +7,15 @@ import {
   channelAttention,
   composite,
   connectionWeights,
+  convolution,
   dense,
   denseBlock,
+  dropout,
   heNormal,
   normal,
   normalize,
+  normalLater,
+  padded,
   poolTo,
   pyramid,
   separableConv,
@@ -376,10 +380,81 @@ describe('initial values', () => {
     },
   );
 
+  it('are the same drawn later, whatever scope is then open', () => {
+    const graph = new Graph({ seed: 3 });
+    const later = graph.scope('layer', () => normalLater(graph, 'weight', [11, 3], 1));
+    expect(graph.scope('other', later)).toEqual(draw(3, 'weight', 'layer'));
+  });
+
+  it('of a convolution and of a dense layer follow their options', () => {
+    const graph = new Graph();
+    const x = graph.input('x', [2, 5, 5, 8]);
+    convolution('plain', x, 300);
+    convolution('told', x, 300, { kernel: 1, deviation: 3, bias: 2 });
+    dense('fc', ops.globalAvgPool(x), 300, { deviation: 0.5, bias: null });
+    const data = (name: string) => graph.tensors.find((info) => info.name === name)?.data as Float32Array;
+    expect(spreadOf(data('plain/weight')).deviation).toBeCloseTo(Math.sqrt(2 / 72), 2);
+    expect(spreadOf(data('told/weight')).deviation / 3).toBeCloseTo(1, 1);
+    expect(spreadOf(data('fc/weight')).deviation).toBeCloseTo(0.5, 1);
+    expect(data('told/bias')).toBe(2);
+    expect([data('plain/bias'), data('fc/bias')]).toEqual([undefined, undefined]);
+  });
+
   it('start gains at 1, offsets and biases at 0', () => {
     const graph = new Graph();
     normalize('bn', dense('fc', graph.input('x', [2, 5]), 4));
     const starts = graph.tensors.filter((info) => info.kind === 'param').map((info) => [info.name, info.data]);
     expect(Object.fromEntries(starts)).toMatchObject({ 'fc/bias': 0, 'bn/gamma': 1, 'bn/beta': 0 });
+  });
+});
+
+describe('a plain convolution', () => {
+  const shapes = (side: number, options: Parameters<typeof convolution>[3]) => {
+    const graph = new Graph();
+    const y = convolution('conv', graph.input('x', [2, side, side, 3]), 7, options);
+    return [y.shape, graph.tensors.find((info) => info.name === 'conv/weight')!.shape];
+  };
+
+  it('has the window, stride and padding asked for', () => {
+    expect(shapes(8, {})).toEqual([
+      [2, 8, 8, 7],
+      [3, 3, 3, 7],
+    ]);
+    expect(shapes(8, { kernel: 5, stride: 2, padding: padded(2) })).toEqual([
+      [2, 4, 4, 7],
+      [5, 5, 3, 7],
+    ]);
+    expect(shapes(8, { padding: 'valid' })[0]).toEqual([2, 6, 6, 7]);
+  });
+
+  it('adds its bias to every cell', () => {
+    const graph = new Graph();
+    const x = graph.input('x', [1, 2, 2, 1]);
+    const y = convolution('conv', x, 2, { kernel: 1, bias: 0.5 });
+    const step = new ReferenceSession(graph).step({ x: [0, 0, 0, 0] });
+    expect([...step.get(y.id)!.data]).toEqual(new Array(8).fill(0.5));
+  });
+});
+
+describe('dropout', () => {
+  it('draws from the graph’s seed and the counter while training, and is nothing otherwise', () => {
+    const made = (training: boolean, rate: number) => {
+      const graph = new Graph({ training, seed: 11 });
+      const x = graph.input('x', [4, 5]);
+      const step = graph.input('step', [1], 'i32');
+      const y = dropout(x, rate, step);
+      return { graph, x, y, step };
+    };
+    const { graph, y, step } = made(true, 0.3);
+    const node = graph.producer(y)!;
+    expect(node).toMatchObject({ op: 'dropout', attrs: { rate: 0.3, seed: 11 } });
+    expect(node.inputs[1]).toBe(step.id);
+    for (const other of [made(true, 0), made(false, 0.3)]) expect(other.y).toBe(other.x);
+  });
+
+  it('needs the counter in training alone', () => {
+    const x = (training: boolean) => new Graph({ training }).input('x', [4, 5]);
+    expect(() => dropout(x(true), 0.5, undefined)).toThrow('[dropout] expected the option `step`');
+    expect(() => dropout(x(false), 0.5, undefined)).not.toThrow();
   });
 });

@@ -1,41 +1,10 @@
-// The models' graphs against the papers: the shape of every part, the units in order, the parameters counted by hand,
-// and that a training and an inference graph declare the same persistent tensors, so that checkpoints fit both.
-// Graphs are built and never run.
+// The graphs of cfpn and denseFpn against the papers: the shape of every part, the units in order, the parameters counted by
+// hand. What holds for every model is in common.test.ts. Graphs are built and never run.
 import { describe, expect, it } from 'vitest';
 import { ArgumentError } from '../../src/errors';
-import { Graph, type Node, sizeOf, type Tensor, type Unit } from '../../src/graph/graph';
+import { Graph, type Node, type Tensor } from '../../src/graph/graph';
 import { cfpn, denseFpn, modelNamed, models } from '../../src/models';
-import { summarize } from '../../src/train/summarize';
-
-const CLASSES = 7;
-const BATCH = 2;
-
-interface Built {
-  readonly graph: Graph;
-  readonly logits: Tensor;
-}
-
-type Build = (x: Tensor) => Tensor;
-
-function built(build: Build, [height, width, channels]: readonly number[], training = true): Built {
-  const graph = new Graph({ training });
-  const logits = build(graph.input('image', [BATCH, height!, width!, channels!]));
-  return { graph, logits };
-}
-
-const named =
-  (name: string): Build =>
-  (x) =>
-    modelNamed(name)(x, { classes: CLASSES });
-
-function unit(graph: Graph, name: string): Unit {
-  const found = graph.units.find((item) => item.name === name);
-  if (!found) throw new Error(`no unit "${name}" among ${graph.units.map((item) => item.name).join(', ')}`);
-  return found;
-}
-
-/** Shape of a unit's output without the batch. */
-const shapeOf = (graph: Graph, name: string): readonly number[] => unit(graph, name).output!.shape.slice(1);
+import { BATCH, built, CLASSES, declared, named, parametersOf, shapeOf, unit } from './built';
 
 /** The first node of an op in a unit. */
 function nodeOf(graph: Graph, name: string, op: string): Node {
@@ -48,16 +17,6 @@ function nodeOf(graph: Graph, name: string, op: string): Node {
 /** Shape that a T normalises, which is its input's, without the batch. */
 const inputOf = (graph: Graph, name: string): readonly number[] =>
   graph.tensors[nodeOf(graph, name, 'batchNorm').inputs[0]!]!.shape.slice(1);
-
-function declared(graph: Graph, kind: 'param' | 'state'): string[] {
-  return graph.tensors
-    .filter((info) => info.kind === kind)
-    .map((info) => `${info.name} ${info.dtype} ${info.shape.join('x')}`)
-    .sort();
-}
-
-const parametersOf = (graph: Graph): number =>
-  graph.tensors.reduce((sum, info) => sum + (info.kind === 'param' ? sizeOf(info.shape) : 0), 0);
 
 const blockNames = (count: number): string[] =>
   Array.from({ length: count * 5 }, (_, index) => `block${1 + Math.floor(index / 5)}/layer${1 + (index % 5)}`);
@@ -244,12 +203,52 @@ describe.each([1, 2, 3, 4])('denseFpn with %i blocks', (count) => {
   it('has its units in order and its parameters counted', () => {
     const pyramid = Array.from({ length: count }, (_, index) => `pyramid/level${count - index}`);
     expect(graph.units.map((item) => item.name)).toEqual([...blockNames(count), ...pyramid, 'head']);
-    const body = block(0, 1) + (count - 1) * (block(128, 1) + composite(192, 64)) + composite(128, 64);
+    // Two connection weights where an upsampled map meets a finer one.
+    const body = block(0, 1) + (count - 1) * (block(128, 1) + composite(192, 64) + 2) + composite(128, 64);
     expect(parametersOf(graph)).toBe(body + 64 * count * CLASSES + CLASSES);
   });
 });
 
-describe.each(Object.keys(models))('%s', (name) => {
+describe('denseFpn’s options', () => {
+  const x = (graph: Graph): Tensor => graph.input('image', [BATCH, 48, 48, 1]);
+
+  it.each(['none', 'relu', 'leakyRelu', 'elu', 'tanh', 'sigmoid'] as const)(
+    '%s is the activation of every T',
+    (activation) => {
+      const graph = new Graph();
+      denseFpn(x(graph), { classes: CLASSES, activation });
+      const normalisations = graph.nodes.filter(
+        (node) => node.op === 'batchNorm' && graph.units[node.unit]!.name !== 'block1/layer1',
+      );
+      // Three blocks of five layers, without the stem, and three levels of the pyramid.
+      expect(normalisations).toHaveLength(3 * 5 - 1 + 3);
+      expect(new Set(normalisations.map((node) => node.attrs.activation))).toEqual(new Set([activation]));
+    },
+  );
+
+  it('without weights it is the same but for the connections', () => {
+    const weighted = new Graph();
+    denseFpn(x(weighted), { classes: CLASSES });
+    const plain = new Graph();
+    denseFpn(x(plain), { classes: CLASSES, weighted: false });
+    const rest = declared(weighted, 'param').filter((name) => !name.includes('/connection '));
+    // Layers 3 to 5 of three blocks, and the two finer levels of the pyramid.
+    expect(declared(weighted, 'param').length - rest.length).toBe(3 * 3 + 2);
+    expect(declared(plain, 'param')).toEqual(rest);
+  });
+
+  it('weighs the joined maps channel by channel', () => {
+    const { graph } = built(named('denseFpnAttention'), [48, 48, 1]);
+    expect(shapeOf(graph, 'attention')).toEqual([12, 12, 3 * 64]);
+    const attention = 2 * 192 + 192 * 24 + 2 * 24 + 24 * 192 + 192;
+    expect(parametersOf(graph) - parametersOf(built(named('denseFpn'), [48, 48, 1]).graph)).toBe(attention);
+    const scaled = unit(graph, 'attention').output!;
+    const pool = nodeOf(graph, 'head', 'reduceMean');
+    expect(pool.inputs).toEqual([scaled.id]);
+  });
+});
+
+describe.each(Object.keys(models).filter((name) => /^(cfpn|denseFpn)/.test(name)))('%s', (name) => {
   it.each([
     [28, 28, 1],
     [30, 37, 1],
@@ -262,70 +261,6 @@ describe.each(Object.keys(models))('%s', (name) => {
     expect(graph.tensors.find((info) => info.name === 'block1/layer1/weight')!.shape).toEqual([3, 3, input[2], 32]);
     const half = (extent: number): number => Math.ceil(extent / 2);
     if (name !== 'denseFpn1') expect(shapeOf(graph, 'block2/layer5')).toEqual([half(input[0]!), half(input[1]!), 128]);
-  });
-
-  it.each([
-    [7, 48],
-    [48, 7],
-    [1, 1],
-  ])('refuses %ix%i', (height, width) => {
-    const build = () => built(named(name), [height, width, 1]);
-    expect(build).toThrow(ArgumentError);
-    expect(build).toThrow(`of at least 8x8, got ${BATCH}x${height}x${width}x1`);
-  });
-
-  it('refuses what is not an image batch', () => {
-    for (const shape of [[48, 48, 1], [16], [2, 48, 48, 1, 1]]) {
-      const x = new Graph().input('image', shape);
-      expect(() => named(name)(x)).toThrow(ArgumentError);
-    }
-  });
-
-  it('gives every unit an output and every parameter to exactly one unit, by name', () => {
-    const { graph } = built(named(name), [48, 48, 1]);
-    const owned = graph.units.flatMap((item) => item.params.map((param) => param.name));
-    expect(owned.length).toBe(new Set(owned).size);
-    expect([...owned].sort()).toEqual(
-      graph.tensors
-        .filter((info) => info.kind === 'param')
-        .map((info) => info.name)
-        .sort(),
-    );
-    for (const item of graph.units) {
-      expect(graph.producer(item.output!)!.unit, item.name).toBe(item.index);
-      expect(item.params.length, item.name).toBeGreaterThan(0);
-      for (const param of item.params) {
-        expect(param.name.startsWith(`${item.name}/`), param.name).toBe(true);
-        expect(graph.info(param).unit).toBe(item.index);
-      }
-    }
-  });
-
-  it.each([
-    [48, 48, 1],
-    [96, 100, 3],
-  ])('declares the same tensors for training and inference at %ix%ix%i', (...input) => {
-    const training = built(named(name), input, true).graph;
-    const inference = built(named(name), input, false).graph;
-    expect(declared(inference, 'param')).toEqual(declared(training, 'param'));
-    expect(declared(inference, 'state')).toEqual(declared(training, 'state'));
-    expect(declared(training, 'state').length).toBeGreaterThan(10);
-    // Inference reads the running statistics and measures nothing.
-    expect(inference.nodes.filter((node) => ['moments', 'ema'].includes(node.op))).toEqual([]);
-  });
-
-  it('is summarised with the same parameters, in all and by unit', () => {
-    const { graph } = built(named(name), [32, 32, 1]);
-    const summary = summarize(name, { input: [32, 32, 1], batch: 8, classes: CLASSES });
-    expect(summary.parameters).toBe(parametersOf(graph));
-    const byUnit = graph.units.map((item) => [
-      item.name,
-      item.params.reduce((sum, param) => sum + sizeOf(param.shape), 0),
-    ]);
-    expect(summary.units.map((item) => [item.name, item.parameters])).toEqual(byUnit);
-    expect(summary.units.map((item) => item.shape)).toEqual(graph.units.map((item) => item.output!.shape.slice(1)));
-    expect(summary.units.reduce((sum, item) => sum + item.macs, 0)).toBe(summary.macs);
-    expect(summary.arenaBytes.hsic).toBeLessThan(summary.arenaBytes.bp);
   });
 });
 

@@ -132,6 +132,16 @@ describe('features', () => {
     expect(Math.abs(sum(column(data, 6, 2)))).toBeLessThan(1e-12);
   });
 
+  it('are one row a sample where each sample has several parts', () => {
+    const graph = new Graph();
+    const z = graph.input('z', [BATCH * 2, 3, 3, 6]);
+    const features = unitFeatures(z, options({ normalize: false, pool: 0 }), BATCH);
+    expect(features.shape).toEqual([BATCH, 2 * 54]);
+    const data = values(BATCH * 108, 9);
+    // The parts follow each other, so their rows only join.
+    expect([...new ReferenceSession(graph).step({ z: data }).get(features.id)!.data]).toEqual([...data]);
+  });
+
   it('are the output itself when asked to be plain', () => {
     const { z, data } = run({ normalize: false, pool: 0 });
     expect([...data]).toEqual([...z]);

@@ -1,9 +1,9 @@
-// The whole step of CFPN, engine against float64 oracle: same graph, same start, one step.
+// The whole step of CFPN and of other networks, engine against float64 oracle: same graph, same start, one step.
 import { describe, expect, it } from 'vitest';
 import { compile } from '../../src/compile';
 import { Graph, sizeOf, type TensorInfo } from '../../src/graph/graph';
 import * as ops from '../../src/graph/ops';
-import { cfpn, type ModelFunction } from '../../src/models';
+import { cfpn, densenet121, type ModelFunction, mffCnn, resnet18, resnet50, sfewCnn } from '../../src/models';
 import { attachTraining } from '../../src/objectives/attach';
 import type { ObjectiveName } from '../../src/objectives/options';
 import type { OptimizerName } from '../../src/optim';
@@ -19,7 +19,7 @@ function stepGraph(model: ModelFunction, name: ObjectiveName, optimizer: Optimiz
   const step = graph.state('step', [1], 'i32');
   // Adam's first step is the learning rate in every element, also where the gradient is but rounding and its sign open.
   const lr = ops.schedule(step, { kind: 'constant', base: optimizer === 'sgd' ? 1 : 0.0001 });
-  const logits = model(x, { classes: CLASSES });
+  const logits = model(x, { classes: CLASSES, step });
   const training = attachTraining(graph, {
     x,
     labels,
@@ -66,7 +66,7 @@ function startOf(info: TensorInfo): Float64Array {
 /** How far the oracle moved a parameter in its step. */
 function gradientNorm(session: ReferenceSession, info: TensorInfo): number {
   const after = session.read(info.name);
-  return Math.hypot(...startOf(info).map((value, index) => after[index]! - value));
+  return Math.sqrt(startOf(info).reduce((sum, value, index) => sum + (after[index]! - value) ** 2, 0));
 }
 
 async function compareStep(
@@ -75,7 +75,7 @@ async function compareStep(
   optimizer: OptimizerName,
   batch: number,
   side: number,
-): Promise<{ worst: number; where: string; parameters: number; losses: number }> {
+): Promise<{ worst: number; where: string; parameters: number; gradients: number; losses: number }> {
   const { graph, training } = stepGraph(model, name, optimizer, batch, side);
   const fed = feeds(batch, side);
   const session = new ReferenceSession(graph);
@@ -86,6 +86,7 @@ async function compareStep(
     let worst = 0;
     let where = '';
     const all: [number[], number[]] = [[], []];
+    const changes: [number[], number[]] = [[], []];
     const largest = Math.max(...graph.tensors.map((info) => (info.kind === 'param' ? gradientNorm(session, info) : 0)));
     for (const info of graph.tensors) {
       if (info.kind !== 'param') continue;
@@ -98,7 +99,12 @@ async function compareStep(
       // For SGD with rate 1 the change is the gradient itself; compare that, not the weight it moved.
       const start = startOf(info);
       const change = (values: ArrayLike<number>) => start.map((value, index) => values[index]! - value);
-      const error = relativeError(change(after), change(reference), largest / 1000);
+      const [ours, theirs] = [change(after), change(reference)];
+      for (const [index, value] of theirs.entries()) {
+        changes[0].push(ours[index]!);
+        changes[1].push(value);
+      }
+      const error = relativeError(ours, theirs, largest / 1000);
       if (error > worst) {
         worst = error;
         where = info.name;
@@ -109,6 +115,7 @@ async function compareStep(
       worst,
       where,
       parameters,
+      gradients: relativeError(...changes),
       losses: relativeError(losses as Float32Array, expected.get(training.losses.id)!.data),
     };
   } finally {
@@ -126,6 +133,25 @@ describe('a trained step equals the oracle', () => {
       const { parameters, losses } = await compareStep(cfpn, name, 'adam', 8, 16);
       expect(losses).toBeLessThan(1e-4);
       expect(parameters).toBeLessThan(1e-4);
+    },
+    180_000,
+  );
+
+  // Residual sums, bottlenecks, dense concatenations of conv-BN, dropout, patches and selection; gradients as one vector.
+  it.each([
+    ['resnet18', (x, options) => resnet18(x, { ...options, width: 4 }), 8, 24],
+    ['resnet50', (x, options) => resnet50(x, { ...options, width: 4 }), 8, 64],
+    ['densenet121', (x, options) => densenet121(x, { ...options, growth: 4 }), 8, 40],
+    ['sfewCnn', sfewCnn, 8, 12],
+    ['mffCnn', mffCnn, 8, 40],
+  ] as [string, ModelFunction, number, number][])(
+    '%s, losses and gradients to 1e-4',
+    async (_, model, batch, side) => {
+      for (const name of ['cka', 'bp'] as const) {
+        const { gradients, losses } = await compareStep(model, name, 'sgd', batch, side);
+        expect(losses, name).toBeLessThan(1e-4);
+        expect(gradients, name).toBeLessThan(1e-4);
+      }
     },
     180_000,
   );

@@ -6,7 +6,6 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { DataError } from '../../errors';
-import { nearest } from '../../text';
 import type { MeasureOptions } from '../bench';
 import { PATIENCE, PEERS, type Peer } from '../bench/peer';
 import type { Report } from '../bench/reports';
@@ -15,7 +14,7 @@ import { selectById, unknownWord, wordsOf } from '../bench/select';
 import { reportLines } from '../bench/text';
 import { type Io, json } from '../io';
 import { flagOf, type OptionTable, type Parsed, UsageError } from '../options';
-import { type Command, deviceOption, jsonOption, present, threadsOption } from './shared';
+import { type Command, deviceOption, jsonOption, MODEL_NAMES, present, threadsOption } from './shared';
 
 const TARGETS = ['kernels', 'step', 'infer', 'growth', 'peers'] as const;
 type Target = (typeof TARGETS)[number];
@@ -51,7 +50,12 @@ const options = {
     value: 'DIR',
     help: '@tensorflow/tfjs-node, or whose node_modules has it; by default where you are',
   },
-  model: { type: 'text', value: 'NAME', default: 'cfpn', help: 'one network instead of the rows of step and infer' },
+  model: {
+    type: 'choice',
+    choices: MODEL_NAMES,
+    default: 'cfpn',
+    help: 'one network instead of the rows of step and infer',
+  },
   input: {
     type: 'size',
     extents: ['H', 'W', 'C'],
@@ -158,11 +162,6 @@ export const command: Command<typeof options> = {
   async run(parsed, io, engine) {
     const asked = measureOptions(parsed);
     const { chosen, python, out } = peerOptions(parsed);
-    if (asked.net) {
-      const names = await engine.modelNames();
-      const { model } = asked.net;
-      if (!names.includes(model)) throw new UsageError(`--model: there is no "${model}"${nearest(model, names)}`);
-    }
     if (asked.target === 'peers' || python !== undefined || chosen) return runPeers(argumentsOf(parsed));
     const results = out === undefined ? undefined : new Results(() => out);
     for await (const one of engine.measure(asked)) {

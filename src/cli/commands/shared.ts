@@ -1,4 +1,5 @@
 // Options that several commands have, and the shape every command module has.
+import { models } from '../../models';
 import type { Engine } from '../engine';
 import type { Io } from '../io';
 import type { CommandSpec, OptionTable, Parsed } from '../options';
@@ -13,6 +14,9 @@ export interface Command<T extends OptionTable = OptionTable> {
 export const DATA_FORMS =
   'mnist, fashion-mnist, synthetic[:COUNT], idx:DIR, fer2013:FILE.csv, ckplus:DIR, jaffe:DIR, oulu-casia:DIR, sfew:DIR or ' +
   'folder:DIR';
+
+/** What a network may be called. */
+export const MODEL_NAMES: readonly string[] = Object.keys(models);
 
 export const jsonOption = { type: 'flag', help: 'print JSON lines on stdout and nothing else there' } as const;
 export const threadsOption = {

@@ -1,10 +1,9 @@
 // gramian summary: what a network costs, layer by layer and unit by unit, before it runs.
-import { nearest } from '../../text';
 import type { Summary } from '../../train/summarize';
 import { formatBytes, formatCount, table } from '../format';
 import { type Io, json } from '../io';
-import { type OptionTable, UsageError } from '../options';
-import { type Command, jsonOption } from './shared';
+import type { OptionTable } from '../options';
+import { type Command, jsonOption, MODEL_NAMES } from './shared';
 
 const options = {
   input: {
@@ -21,7 +20,7 @@ const options = {
 } as const satisfies OptionTable;
 
 function say(io: Io, summary: Summary): void {
-  const { arenaBytes, layers, units } = summary;
+  const { arenaBytes, layers, units, published } = summary;
   const layerRows = layers.map((layer) => [
     layer.name,
     layer.op,
@@ -39,6 +38,10 @@ function say(io: Io, summary: Summary): void {
   io.out(`${table([['unit', 'output', 'parameters', 'multiply-adds'], ...unitRows])}\n`);
   io.out(`${summary.model} ${summary.input.join('x')}: ${formatCount(summary.parameters)} parameters, `);
   io.out(`${formatCount(summary.macs)} multiply-adds an image, ${units.length} units\n`);
+  if (published) {
+    const { paper, parameters, operations } = published;
+    io.out(`paper ${paper} gives ${parameters} parameters${operations ? ` and ${operations}` : ''}\n`);
+  }
   io.out(`arena of a step of ${summary.batch}: ${formatBytes(arenaBytes.hsic)} by local objectives, `);
   io.out(`${formatBytes(arenaBytes.bp)} by back-propagation\n`);
 }
@@ -46,14 +49,12 @@ function say(io: Io, summary: Summary): void {
 export const command: Command<typeof options> = {
   spec: {
     name: 'summary',
-    positionals: { name: 'MODEL', min: 1, max: 1 },
+    positionals: { name: 'MODEL', min: 1, max: 1, choices: MODEL_NAMES },
     options,
     examples: ['gramian summary cfpn --input 48x48x1 --batch 128', 'gramian summary denseFpn --json'],
   },
   async run({ values, positionals }, io, engine) {
     const model = positionals[0] as string;
-    const names = await engine.modelNames();
-    if (!names.includes(model)) throw new UsageError(`"summary": there is no MODEL "${model}"${nearest(model, names)}`);
     const [height, width, channels] = values.input as [number, number, number];
     const { batch, classes } = values;
     const summary = await engine.summarize(model, { input: [height, width, channels], batch, classes });

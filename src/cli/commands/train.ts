@@ -6,7 +6,6 @@ import { AbortError, DataError } from '../../errors';
 import { KERNELS, OBJECTIVES } from '../../objectives/options';
 import { OPTIMIZERS } from '../../optim';
 import type { EndEvent } from '../../report/events';
-import { nearest } from '../../text';
 import { AUGMENTATIONS, METHODS, PRECISIONS, SCHEDULES, TRAIN_DEFAULTS } from '../../train/config';
 import type { TrainSettings } from '../../train/train';
 import type { Engine } from '../engine';
@@ -14,7 +13,7 @@ import { formatDuration, formatPercent } from '../format';
 import { INTERRUPTED, type Io, json } from '../io';
 import { type OptionTable, type Parsed, UsageError } from '../options';
 import { Progress } from '../progress';
-import { type Command, DATA_FORMS, deviceOption, jsonOption, present, threadsOption } from './shared';
+import { type Command, DATA_FORMS, deviceOption, jsonOption, MODEL_NAMES, present, threadsOption } from './shared';
 
 const BIG = 1e9;
 /** `bp` is a method on the command line; what is left are the local objectives. */
@@ -22,7 +21,7 @@ const LOCAL_OBJECTIVES = OBJECTIVES.filter((name): name is Exclude<(typeof OBJEC
 const d = TRAIN_DEFAULTS;
 
 const options = {
-  model: { type: 'text', value: 'NAME', default: d.model, help: 'the network' },
+  model: { type: 'choice', choices: MODEL_NAMES, default: d.model, help: 'the network' },
   data: { type: 'text', value: 'DATA', default: 'synthetic', help: DATA_FORMS },
   method: { type: 'choice', choices: METHODS, default: d.method, help: 'local objectives or back-propagation' },
   objective: { type: 'choice', choices: LOCAL_OBJECTIVES, default: 'cka', help: 'what each unit minimises under hsic' },
@@ -104,9 +103,6 @@ function say(io: Io, end: EndEvent): void {
 
 async function run(parsed: Parsed<TrainOptions>, io: Io, engine: Engine): Promise<number> {
   const settings = settingsOf(parsed);
-  const names = await engine.modelNames();
-  const model = settings.model ?? d.model;
-  if (!names.includes(model)) throw new UsageError(`--model: there is no "${model}"${nearest(model, names)}`);
   const asJson = parsed.values.json;
   const progress = new Progress(io, settings.epochs ?? d.epochs);
   if (!settings.resume && existsSync(join(settings.out ?? d.out, 'last.safetensors'))) {
