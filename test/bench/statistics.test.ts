@@ -52,20 +52,20 @@ describe('roofline', () => {
 });
 
 describe('turns', () => {
-  it('alternate, rest in between and count the time of each', async () => {
+  it('alternate, rest in between, warm up short work untimed and count the time of each', async () => {
     const turns: string[] = [];
     const contender = (name: string, ms: number) => ({
       name,
       sample: async (count: number) => {
         turns.push(`${name}${count}`);
-        return ms * count;
+        return count === 6 ? 1e4 : ms * count;
       },
     });
     const rests: number[] = [];
     const sleep = async (ms: number) => rests.push(ms);
     const options = { seconds: 0.1, settleMs: 7, sleep };
     const times = await alternate([contender('a', 10), contender('b', 40)], options);
-    expect(turns.slice(0, 8)).toEqual(['a1', 'a1', 'b1', 'b1', 'a2', 'b1', 'a2', 'b1']);
+    expect(turns.slice(0, 10)).toEqual(['a1', 'a1', 'b1', 'b1', 'a6', 'a2', 'b1', 'a6', 'a2', 'b1']);
     expect(times.get('a')).toMatchObject({ medianMs: 10, samples: 5 });
     expect(times.get('b')).toMatchObject({ medianMs: 40, spreadMs: 0, samples: 5 });
     expect(new Set(rests)).toEqual(new Set([7]));

@@ -51,6 +51,8 @@ export interface AlternateOptions {
 }
 
 const SAMPLE_MS = 20;
+/** Samples of short work that are done before one is timed: a processor that has rested takes tens of milliseconds to wake. */
+const UNTIMED = 3;
 const LEAST_SAMPLES = 5;
 /** Work this long needs fewer samples: what disturbs it averages out inside one. */
 const LONG_MS = 1000;
@@ -105,7 +107,10 @@ function fail(_name: string, error: unknown): never {
   throw error;
 }
 
-/** Lets the contenders take turns until each has its samples and its time. Two first turns warm up and set the counts. */
+/**
+ * Lets the contenders take turns until each has its samples and its time. Two first turns warm up and set the counts; work
+ * done several times in a sample is also done untimed at the start of each turn.
+ */
 export async function alternate(
   contenders: readonly Contender[],
   options: AlternateOptions,
@@ -116,6 +121,7 @@ export async function alternate(
   const turn = async (contender: Contender, count: number): Promise<number | undefined> => {
     if (contenders.length > 1 && settleMs > 0) await sleep(settleMs);
     try {
+      if (count > 1) await contender.sample(count * UNTIMED);
       return await contender.sample(count);
     } catch (error) {
       onFailure(contender.name, error);
