@@ -87,11 +87,13 @@ void gram_piece(const GramParams& p, const View& z, int64_t block_i, int64_t blo
     pack_columns(packed, rows_j, kRowPitch, k, 0, k, js.count);
     narrow_packed(p.precision, packed, k, js.count);
     for (int64_t i = 0; i < is.count; ++i) narrow_row(p.precision, rows_i + i * kRowPitch, k);
+    Fetch next = fetch_rows(first + k + is.begin * z.pitch, z.pitch, k, is.count);
     for (int64_t i0 = 0; i0 < is.count; i0 += kMR) {
       const int count = (int)min64(kMR, is.count - i0);
       for (int i = 0; i < count; ++i) c_rows[i] = sum + (i0 + i) * p.sum_pitch;
       const int64_t n = block_i == block_j ? min64(js.count, i0 + count) : js.count;
-      multiply_panel<true>(p.precision, rows_i + i0 * kRowPitch, 0, count, packed, js.count, n, k, c_rows, 0, done > 0);
+      multiply_panel<true>(p.precision, rows_i + i0 * kRowPitch, 0, count, packed, js.count, n, k, c_rows, 0, done > 0,
+                           &next);
     }
   }
 }
