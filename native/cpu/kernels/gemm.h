@@ -334,10 +334,9 @@ struct Matrix {
   Fetch fetch(int64_t row, int64_t column, int64_t count, int64_t rows) const {
     return fetch_rows(data + row * pitch + column, pitch, count, rows);
   }
-  // Columns of rows `row` on as a transposed A reads them, null where a tile's overhang of one would leave the rows.
+  // Columns of rows `row` on as a transposed A reads them; null for an odd number, whose last tile would read one more.
   const float* block(int64_t row, Range columns) const {
-    return columns.count % 2 == 0 || columns.begin + columns.count < pitch ? data + row * pitch + columns.begin
-                                                                           : nullptr;
+    return columns.count % 2 == 0 ? data + row * pitch + columns.begin : nullptr;
   }
 };
 
