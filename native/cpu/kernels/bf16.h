@@ -47,7 +47,7 @@ GRAMIAN_PAIRS_TARGET inline void narrow_rows_to_pairs(float* rows, int64_t pitch
 #define GRAMIAN_PAIRS_TARGET
 inline void narrow_row_to_pairs(float*, int64_t) {}                     // never called
 inline void narrow_rows_to_pairs(float*, int64_t, int64_t, int64_t) {}  // never called
-inline vf dot_pairs(vf, vf, vf sum) { return sum; }  // never called
+inline vf dot_pairs(vf, vf, vf sum) { return sum; }                     // never called
 #endif
 
 // The float whose upper half is x rounded to bfloat16, nearest, ties to even; a NaN stays one.
