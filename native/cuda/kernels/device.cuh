@@ -1,6 +1,6 @@
-// What device code shares: vectors of 4 floats, walks over a Span, sums by fixed trees, functions of our own. Included by
-// kernels/*.cu only.
-// The rule easy to break: every sum has one order, fixed by shapes; no atomics on floats, no double, no division of indices.
+// What device code shares: vectors of 4 floats, walks over a Span, sums by fixed trees, functions of our own. Included
+// by kernels/*.cu only. The rule easy to break: every sum has one order, fixed by shapes; no atomics on floats, no
+// double, no division of indices.
 #pragma once
 #include "fault.h"
 #include "span.h"
@@ -77,7 +77,8 @@ __device__ __forceinline__ float warp_max(float x) {
   return x;
 }
 
-/** The sum over a block of `Threads`, given to every thread. Call it with all threads; it begins and ends with a barrier. */
+/** The sum over a block of `Threads`, given to every thread. Call it with all threads; it begins and ends with a
+ * barrier. */
 template <int Threads>
 __device__ __forceinline__ float block_sum(float x) {
   constexpr int warps = Threads / 32;

@@ -1,8 +1,7 @@
 // Unary functions, their gradients, affine, fill and copy. Launched by elementwise.cpp.
 // The rule easy to break: y may be a's or b's own memory, so a thread reads an element before it writes it.
-#include "elementwise.h"
-
 #include "device.cuh"
+#include "elementwise.h"
 
 namespace gramian::cuda {
 
@@ -33,19 +32,19 @@ __device__ __forceinline__ void map2(const MapParams& p, const Op& op) {
 
 using namespace gramian::cuda;
 
-#define MAP1(name, expression)                                                            \
-  extern "C" __global__ void __launch_bounds__(256) name##_4(const MapParams p) {         \
-    map1<4>(p, [&](float x) -> float { return expression; });                             \
-  }                                                                                       \
-  extern "C" __global__ void __launch_bounds__(256) name##_1(const MapParams p) {         \
-    map1<1>(p, [&](float x) -> float { return expression; });                             \
+#define MAP1(name, expression)                                                    \
+  extern "C" __global__ void __launch_bounds__(256) name##_4(const MapParams p) { \
+    map1<4>(p, [&](float x) -> float { return expression; });                     \
+  }                                                                               \
+  extern "C" __global__ void __launch_bounds__(256) name##_1(const MapParams p) { \
+    map1<1>(p, [&](float x) -> float { return expression; });                     \
   }
-#define MAP2(name, expression)                                                            \
-  extern "C" __global__ void __launch_bounds__(256) name##_4(const MapParams p) {         \
-    map2<4>(p, [&](float d, float y) -> float { return expression; });                    \
-  }                                                                                       \
-  extern "C" __global__ void __launch_bounds__(256) name##_1(const MapParams p) {         \
-    map2<1>(p, [&](float d, float y) -> float { return expression; });                    \
+#define MAP2(name, expression)                                                    \
+  extern "C" __global__ void __launch_bounds__(256) name##_4(const MapParams p) { \
+    map2<4>(p, [&](float d, float y) -> float { return expression; });            \
+  }                                                                               \
+  extern "C" __global__ void __launch_bounds__(256) name##_1(const MapParams p) { \
+    map2<1>(p, [&](float d, float y) -> float { return expression; });            \
   }
 
 MAP1(relu, max_of(x, 0.0f))
@@ -60,8 +59,8 @@ MAP1(leakyRelu, x > 0.0f ? x : p.alpha * x)
 MAP1(elu, x > 0.0f ? x : p.alpha * expm1_of(x))
 MAP1(affine, fmaf(x, p.alpha, p.beta))
 MAP2(reluGrad, y > 0.0f ? d : 0.0f)
-MAP2(tanhGrad, d * (1.0f - y * y))
-MAP2(sigmoidGrad, d * (y * (1.0f - y)))
+MAP2(tanhGrad, d*(1.0f - y * y))
+MAP2(sigmoidGrad, d*(y*(1.0f - y)))
 MAP2(leakyReluGrad, y > 0.0f ? d : d * p.alpha)
 MAP2(eluGrad, y > 0.0f ? d : d * (y + p.alpha))
 MAP2(absGrad, y > 0.0f ? d : y < 0.0f ? -d : 0.0f)

@@ -1,8 +1,8 @@
 // Parameter updates: adam, sgd, the moving average and the step counter. Launched by optimizer.cpp.
-// The rule easy to break: outputs are the persistent tensors themselves, so a thread reads its elements before it writes.
-#include "optimizer.h"
-
+// The rule easy to break: outputs are the persistent tensors themselves, so a thread reads its elements before it
+// writes.
 #include "device.cuh"
+#include "optimizer.h"
 
 namespace gramian::cuda {
 

@@ -1,9 +1,8 @@
-// softmax, logSoftmax, their gradients, cross-entropy with its gradient, accuracy: a warp to a row. Launched by softmax.cpp.
-// The rule easy to break: the row's maximum is subtracted before exp; a row is written by the lanes that read it, so y may be
-// an input's memory.
-#include "softmax.h"
-
+// softmax, logSoftmax, their gradients, cross-entropy with its gradient, accuracy: a warp to a row. Launched by
+// softmax.cpp. The rule easy to break: the row's maximum is subtracted before exp; a row is written by the lanes that
+// read it, so y may be an input's memory.
 #include "device.cuh"
+#include "softmax.h"
 
 namespace gramian::cuda {
 
@@ -111,8 +110,7 @@ extern "C" __global__ void __launch_bounds__(256) crossEntropyRows(const CrossEn
       const float target = spread + (static_cast<int>(i) == label ? 1.0f - p.smoothing : 0.0f);
       gradient[i] = factor * (exp_of(z[i] - top) * inverse - target);
     }
-    if (lane == 0)
-      p.losses[row] = factor * (log_of(sum) - (1.0f - p.smoothing) * (at_label - top) - spread * shifted);
+    if (lane == 0) p.losses[row] = factor * (log_of(sum) - (1.0f - p.smoothing) * (at_label - top) - spread * shifted);
   });
 }
 
