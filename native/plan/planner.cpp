@@ -105,12 +105,12 @@ Plan make_plan(Graph graph, Backend& backend) {
   find_range_checks(plan);
   bypass_identities(plan);
   share_pools(plan);
-  fold_batch_norms(plan);
-  fuse_backward(plan);
-  fuse_separable(plan);
-  fuse_finish(plan);
-  fuse_residual(plan);
-  defer_correction(plan);
+  if (backend.fuses(Fusion::fold_batch_norms)) fold_batch_norms(plan);
+  if (backend.fuses(Fusion::backward)) fuse_backward(plan);
+  if (backend.fuses(Fusion::separable)) fuse_separable(plan);
+  if (backend.fuses(Fusion::finish)) fuse_finish(plan);
+  if (backend.fuses(Fusion::residual)) fuse_residual(plan);
+  defer_correction(plan);  // of what fuse_backward and fuse_residual have joined
   schedule(plan);
   place_aliases(plan);
   reuse_inputs(plan);
