@@ -42,7 +42,8 @@ Napi::Value devices(const Napi::CallbackInfo& info) {
   return list;
 }
 
-/** packedKernels(device): what must be unpacked before the first plan of that device is made; undefined when nothing. */
+/** packedKernels(device): what must be unpacked before the first plan of that device is made; undefined when nothing.
+ */
 Napi::Value packed_kernels(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guard(env, [&]() -> Napi::Value {
