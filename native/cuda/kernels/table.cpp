@@ -3,11 +3,13 @@
 
 namespace gramian::cuda {
 
-extern const KernelList kElementwiseKernels, kMatmulKernels, kSoftmaxKernels, kOptimizerKernels;
+extern const KernelList kBroadcastKernels, kElementwiseKernels, kMatmulKernels, kOptimizerKernels, kShapeKernels,
+    kSoftmaxKernels;
 
 namespace {
 
-const KernelList* const kLists[] = {&kElementwiseKernels, &kMatmulKernels, &kSoftmaxKernels, &kOptimizerKernels};
+const KernelList* const kLists[] = {&kBroadcastKernels, &kElementwiseKernels, &kMatmulKernels,
+                                    &kOptimizerKernels, &kShapeKernels,       &kSoftmaxKernels};
 
 }  // namespace
 
