@@ -5,16 +5,6 @@
 
 namespace gramian::cuda {
 
-template <int W>
-__device__ __forceinline__ Floats<W> load_step(const float* from, uint32_t column, uint32_t inner) {
-  if (inner) return load<W>(from + column);
-  const float value = *from;
-  Floats<W> x;
-#pragma unroll
-  for (float& lane : x.lane) lane = value;
-  return x;
-}
-
 /** NaN where either is NaN. */
 __device__ __forceinline__ float maximum_of(float a, float b) { return b != b ? b : max_of(a, b); }
 __device__ __forceinline__ float minimum_of(float a, float b) { return b != b ? b : a != a || a < b ? a : b; }

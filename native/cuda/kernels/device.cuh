@@ -36,6 +36,17 @@ __device__ __forceinline__ void store(float* to, const Floats<V>& x) {
   }
 }
 
+/** A piece of a row, or W times the one value that stands for all of it where `inner` is 0. */
+template <int W>
+__device__ __forceinline__ Floats<W> load_step(const float* from, uint32_t column, uint32_t inner) {
+  if (inner) return load<W>(from + column);
+  const float value = *from;
+  Floats<W> x;
+#pragma unroll
+  for (float& lane : x.lane) lane = value;
+  return x;
+}
+
 // ---------------------------------------------------------------- spans
 
 /** body(width, row, column) for every piece this thread takes: width 4 or 1 as an integral constant. */
@@ -74,12 +85,12 @@ struct Offsets {
   uint32_t of[N];
 };
 
-template <int N>
-__device__ __forceinline__ Offsets<N> locate(const Nest<N>& nest, uint32_t item) {
+template <int N, int Most>
+__device__ __forceinline__ Offsets<N> locate(const Nest<N, Most>& nest, uint32_t item) {
   Offsets<N> at = {};
   const uint32_t axes = opaque(nest.axes);
 #pragma unroll
-  for (int axis = 0; axis < kMostAxes; ++axis) {
+  for (int axis = 0; axis < Most; ++axis) {
     if (axis >= axes) break;
     const uint32_t outer = nest.size[axis].quotient(item), here = item - outer * nest.size[axis].divisor;
 #pragma unroll

@@ -8,11 +8,11 @@ namespace gramian::cuda {
 
 constexpr int kMostAxes = 6;
 
-template <int N>
+template <int N, int Most = kMostAxes>
 struct Nest {
-  uint32_t axes;            // inner ones first
-  Divisor size[kMostAxes];  // size 1 beyond `axes`
-  uint32_t step[kMostAxes][N];
+  uint32_t axes;       // inner ones first
+  Divisor size[Most];  // size 1 beyond `axes`
+  uint32_t step[Most][N];
 };
 
 }  // namespace gramian::cuda

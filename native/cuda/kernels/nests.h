@@ -53,8 +53,10 @@ class Axes {
     for (const Axis<N>& axis : list_) product *= axis.size;
     return product;
   }
-  Nest<N> nest() const {
-    Nest<N> nest = {};
+  /** At most `Most` axes may be left. */
+  template <int Most = kMostAxes>
+  Nest<N, Most> nest() const {
+    Nest<N, Most> nest = {};
     for (Divisor& size : nest.size) size = make_divisor(1);
     for (auto axis = list_.rbegin(); axis != list_.rend(); ++axis, ++nest.axes) {
       nest.size[nest.axes] = make_divisor(axis->size);

@@ -3,13 +3,15 @@
 
 namespace gramian::cuda {
 
-extern const KernelList kBroadcastKernels, kElementwiseKernels, kMatmulKernels, kOptimizerKernels, kShapeKernels,
-    kSoftmaxKernels;
+extern const KernelList kBroadcastKernels, kDropoutKernels, kElementwiseKernels, kGatherKernels, kMatmulKernels,
+    kOptimizerKernels, kPoolKernels, kReduceKernels, kShapeKernels, kSoftmaxKernels;
 
 namespace {
 
-const KernelList* const kLists[] = {&kBroadcastKernels, &kElementwiseKernels, &kMatmulKernels,
-                                    &kOptimizerKernels, &kShapeKernels,       &kSoftmaxKernels};
+const KernelList* const kLists[] = {
+    &kBroadcastKernels, &kDropoutKernels, &kElementwiseKernels, &kGatherKernels, &kMatmulKernels,
+    &kOptimizerKernels, &kPoolKernels,    &kReduceKernels,      &kShapeKernels,  &kSoftmaxKernels,
+};
 
 }  // namespace
 
