@@ -2,7 +2,7 @@
 # registers or has a stack frame. Called by cuda.cmake with PTX, SM, OUT and PTXAS.
 cmake_minimum_required(VERSION 3.20)
 file(READ ${PTX} TEXT)
-string(REGEX REPLACE "\n[ \t]*\\.(loc|file)[^\n]*" "" TEXT "${TEXT}")
+string(REGEX REPLACE "\n[ \t]*\\.(loc|file)[ \t][^\n]*" "" TEXT "${TEXT}")
 file(WRITE ${OUT}.ptx "${TEXT}")
 execute_process(
   COMMAND ${PTXAS} -O3 -arch=sm_${SM} -warn-spills -warn-lmem-usage -Werror ${OUT}.ptx -o ${OUT}

@@ -49,7 +49,7 @@ if(NVCC)
       list(GET pair 1 sm)
       set(cubin ${CUDA_FOLDER}/${name}.sm${sm})
       add_custom_command(
-        OUTPUT ${cubin} DEPENDS ${CUDA_FOLDER}/${name}.ptx${from} VERBATIM
+        OUTPUT ${cubin} DEPENDS ${CUDA_FOLDER}/${name}.ptx${from} ${CMAKE_SOURCE_DIR}/native/cuda/cubin.cmake VERBATIM
         COMMAND ${CMAKE_COMMAND} -DPTX=${CUDA_FOLDER}/${name}.ptx${from} -DSM=${sm} -DOUT=${cubin} -DPTXAS=${PTXAS_PROGRAM}
                 -P ${CMAKE_SOURCE_DIR}/native/cuda/cubin.cmake
         COMMENT "ptxas ${name} sm_${sm}")
