@@ -17,9 +17,9 @@ struct Divisor {
 
   GRAMIAN_BOTH uint32_t quotient(uint32_t n) const {
 #ifdef __CUDA_ARCH__
-    return divisor == 1 ? n : __umulhi(n, multiplier) >> shift;
+    return __umulhi(n << 1, multiplier) >> shift;
 #else
-    return divisor == 1 ? n : static_cast<uint32_t>((static_cast<uint64_t>(n) * multiplier) >> 32) >> shift;
+    return static_cast<uint32_t>((static_cast<uint64_t>(n << 1) * multiplier) >> 32) >> shift;
 #endif
   }
 };
@@ -30,8 +30,7 @@ inline Divisor make_divisor(int64_t divisor) {
   const auto d = static_cast<uint32_t>(divisor);
   uint32_t s = 0;
   while ((uint64_t{1} << s) < d) ++s;
-  if (d == 1) return {1, 0, 0};
-  return {d, static_cast<uint32_t>(((uint64_t{1} << (31 + s)) + d - 1) / d), s - 1};
+  return {d, static_cast<uint32_t>(((uint64_t{1} << (31 + s)) + d - 1) / d), s};
 }
 #endif
 

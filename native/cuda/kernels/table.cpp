@@ -3,11 +3,12 @@
 
 namespace gramian::cuda {
 
-extern const KernelList kElementwiseKernels, kMatmulKernels, kSoftmaxKernels, kOptimizerKernels;
+extern const KernelList kElementwiseKernels, kMatmulKernels, kSoftmaxKernels, kOptimizerKernels, kConv2dKernels;
 
 namespace {
 
-const KernelList* const kLists[] = {&kElementwiseKernels, &kMatmulKernels, &kSoftmaxKernels, &kOptimizerKernels};
+const KernelList* const kLists[] = {&kElementwiseKernels, &kMatmulKernels, &kSoftmaxKernels, &kOptimizerKernels,
+                                    &kConv2dKernels};
 
 }  // namespace
 
