@@ -77,7 +77,7 @@ function faults(name, kernel, sm, threads, { stack, spilled, registers, shared }
   const bad = [];
   if (stack + spilled > 0) bad.push(`${where}: ${stack} bytes of stack, ${spilled} spilled`);
   if (threads === undefined) return { bad: [...bad, `${where}: has no __launch_bounds__`], share: 0 };
-  const exemption = exempt.find((one) => one.kernel === kernel);
+  const exemption = exempt.find((one) => one.kernel === kernel || one.module === name);
   const share = occupancy(sm, threads, registers, shared + (exemption?.dynamicShared ?? 0));
   const least = exemption?.least ?? 0.5;
   const taken = `${registers} registers, ${shared} bytes of shared memory, ${threads} threads`;

@@ -3,14 +3,14 @@
 
 namespace gramian::cuda {
 
-extern const KernelList kBroadcastKernels, kDropoutKernels, kElementwiseKernels, kGatherKernels, kMatmulKernels,
-    kOptimizerKernels, kPoolKernels, kReduceKernels, kShapeKernels, kSoftmaxKernels;
+extern const KernelList kBroadcastKernels, kConv2dKernels, kDropoutKernels, kElementwiseKernels, kGatherKernels,
+    kMatmulKernels, kOptimizerKernels, kPoolKernels, kReduceKernels, kShapeKernels, kSoftmaxKernels;
 
 namespace {
 
 const KernelList* const kLists[] = {
-    &kBroadcastKernels, &kDropoutKernels, &kElementwiseKernels, &kGatherKernels, &kMatmulKernels,
-    &kOptimizerKernels, &kPoolKernels,    &kReduceKernels,      &kShapeKernels,  &kSoftmaxKernels,
+    &kBroadcastKernels, &kConv2dKernels, &kDropoutKernels, &kElementwiseKernels, &kGatherKernels,  &kMatmulKernels,
+    &kOptimizerKernels, &kPoolKernels,   &kReduceKernels,  &kShapeKernels,       &kSoftmaxKernels,
 };
 
 }  // namespace
