@@ -21,6 +21,9 @@ __device__ __forceinline__ Floats<V> load(const float* from) {
   if constexpr (V == 4) {
     const float4 four = *reinterpret_cast<const float4*>(from);
     x.lane[0] = four.x, x.lane[1] = four.y, x.lane[2] = four.z, x.lane[3] = four.w;
+  } else if constexpr (V == 2) {
+    const float2 two = *reinterpret_cast<const float2*>(from);
+    x.lane[0] = two.x, x.lane[1] = two.y;
   } else {
     x.lane[0] = *from;
   }
@@ -31,6 +34,8 @@ template <int V>
 __device__ __forceinline__ void store(float* to, const Floats<V>& x) {
   if constexpr (V == 4) {
     *reinterpret_cast<float4*>(to) = make_float4(x.lane[0], x.lane[1], x.lane[2], x.lane[3]);
+  } else if constexpr (V == 2) {
+    *reinterpret_cast<float2*>(to) = make_float2(x.lane[0], x.lane[1]);
   } else {
     *to = x.lane[0];
   }
@@ -45,6 +50,13 @@ __device__ __forceinline__ Floats<W> load_step(const float* from, uint32_t colum
 #pragma unroll
   for (float& lane : x.lane) lane = value;
   return x;
+}
+
+/** store<4>() to global memory, for places where the compiler would make four stores of it. */
+__device__ __forceinline__ void store_wide(float* to, const Floats<4>& x) {
+  asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)), "f"(x.lane[0]),
+               "f"(x.lane[1]), "f"(x.lane[2]), "f"(x.lane[3])
+               : "memory");
 }
 
 // ---------------------------------------------------------------- spans

@@ -1,15 +1,10 @@
 // Products with float32 sums: pointwise and general convolutions, their gradients, and products that end in a
-// batchNorm. Launched by products.cpp. A block of 256 makes 128 x N of y from slices of 16 terms in two buffers of
-// shared memory; a thread makes rows by 4 columns. The rule easy to break: element (k, i) of a slice lies at i ^ 8 (k /
-// 4), which keeps both the stores across terms and the loads along rows free of conflicts.
-#include "norm.cuh"
+// batchNorm. Launched by products.cpp. A block makes 128 x N of y from slices (slice.cuh) in two buffers of shared
+// memory. The rule easy to break: a thread fetches for one slice while it multiplies the one before.
 #include "product.h"
+#include "slice.cuh"
 
 namespace gramian::cuda {
-
-constexpr uint32_t kM = 128, kTerms = 16;
-
-__device__ __forceinline__ uint32_t swizzled(uint32_t k, uint32_t i) { return i ^ (k / 4 % 4 * 8); }
 
 struct Pixel {
   uint32_t image;
@@ -159,28 +154,6 @@ union Memory {
   float rows[kM / 2][N];
 };
 
-/** sum += the slice's terms for rows `row` on and columns `col` on. */
-template <int N, int R>
-__device__ __forceinline__ void multiply(const float (&a)[kTerms][kM], const float (&b)[kTerms][N], uint32_t row,
-                                         uint32_t col, Floats<4> (&sum)[R]) {
-#pragma unroll 1
-  for (uint32_t k = 0; k < kTerms; k += 4) {
-    const uint32_t my_row = swizzled(k, row), my_col = swizzled(k, col);
-#pragma unroll
-    for (uint32_t i = 0; i < 4; ++i) {
-      const Floats<4> right = load<4>(&b[k + i][my_col]);
-#pragma unroll
-      for (int r = 0; r < R; r += 4) {
-        const Floats<4> left = load<4>(&a[k + i][my_row + r]);
-#pragma unroll
-        for (int j = 0; j < 4; ++j)
-#pragma unroll
-          for (int c = 0; c < 4; ++c) sum[r + j].lane[c] = fmaf(left.lane[j], right.lane[c], sum[r + j].lane[c]);
-      }
-    }
-  }
-}
-
 /** 64 rows of a block's sums from shared memory to y, perhaps normalised. */
 template <bool Transposed, int N>
 __device__ __forceinline__ void write_rows(const ProductParams& p, const float (&rows)[kM / 2][N], uint32_t m0,
@@ -218,10 +191,21 @@ __device__ __forceinline__ void write_rows(const ProductParams& p, const float (
   }
 }
 
-/** The block's sums to y, half of the rows at a time through shared memory, so that whole rows are written. */
+/**
+ * The block's sums to y: as they are where rows lie in order, else half of the rows at a time through shared memory,
+ * where code that is long stands once.
+ */
 template <bool Transposed, int N, int R>
 __device__ __forceinline__ void write(const ProductParams& p, float (&rows)[kM / 2][N], const Floats<4> (&sum)[R],
                                       uint32_t row, uint32_t col, uint32_t m0, uint32_t n0, uint32_t group, float* y) {
+  if (p.plain_y) {
+    float* to = y + (m0 + row) * p.pitch_y + n0 + col;
+    if (n0 + col < p.n)
+#pragma unroll
+      for (uint32_t r = 0; r < R; ++r, to += p.pitch_y)
+        if (m0 + row + r < p.m) store_wide(to, sum[r]);
+    return;
+  }
 #pragma unroll 1
   for (uint32_t first = 0; first < kM; first += kM / 2) {
     __syncthreads();
@@ -235,7 +219,7 @@ __device__ __forceinline__ void write(const ProductParams& p, float (&rows)[kM /
 
 template <bool Transposed, int N>
 __device__ __forceinline__ void product(const ProductParams& p) {
-  constexpr int R = kM * N / 4 / 256;
+  constexpr int R = kRows<N>;
   __shared__ __align__(16) Memory<N> memory;
   auto& slices = memory.slices;
   const uint32_t m0 = blockIdx.x * kM, n0 = blockIdx.y * N, chunk = blockIdx.z / p.groups,
@@ -243,8 +227,7 @@ __device__ __forceinline__ void product(const ProductParams& p) {
   const uint32_t begin = chunk * p.chunk, end = min(p.k, begin + p.chunk);
   LeftSide<Transposed> left(p, p.a.data + group * p.group_a, m0, end);
   RightSide<N> right(p, p.b.data + group * p.group_b, n0, end);
-  const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const uint32_t row = (warp / (N / 32) * 4 + lane / 8) * R, col = (warp % (N / 32) * 8 + lane % 8) * 4;
+  const uint32_t row = first_row<N>(), col = first_column<N>();
   Floats<4> sum[R];
 #pragma unroll
   for (auto& one : sum) one = zeros<4>();

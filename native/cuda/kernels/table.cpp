@@ -3,14 +3,18 @@
 
 namespace gramian::cuda {
 
-extern const KernelList kBroadcastKernels, kConv2dKernels, kDropoutKernels, kElementwiseKernels, kGatherKernels,
-    kMatmulKernels, kOptimizerKernels, kPoolKernels, kReduceKernels, kShapeKernels, kSoftmaxKernels;
+extern const KernelList kBroadcastKernels, kConv2dKernels, kDepthwiseBackwardKernels, kDropoutKernels,
+    kElementwiseKernels, kGatherKernels, kGramKernels, kHsicKernels, kMatmulKernels, kOptimizerKernels, kPoolKernels,
+    kReduceKernels, kSeparableKernels, kShapeKernels, kSoftmaxKernels;
 
 namespace {
 
 const KernelList* const kLists[] = {
-    &kBroadcastKernels, &kConv2dKernels, &kDropoutKernels, &kElementwiseKernels, &kGatherKernels,  &kMatmulKernels,
-    &kOptimizerKernels, &kPoolKernels,   &kReduceKernels,  &kShapeKernels,       &kSoftmaxKernels,
+    &kBroadcastKernels, &kConv2dKernels,      &kDepthwiseBackwardKernels,
+    &kDropoutKernels,   &kElementwiseKernels, &kGatherKernels,
+    &kGramKernels,      &kHsicKernels,        &kMatmulKernels,
+    &kOptimizerKernels, &kPoolKernels,        &kReduceKernels,
+    &kSeparableKernels, &kShapeKernels,       &kSoftmaxKernels,
 };
 
 }  // namespace
@@ -28,6 +32,7 @@ bool fuses(Fusion fusion) {
     case Fusion::backward:
     case Fusion::separable:
     case Fusion::finish:
+      return true;
     case Fusion::residual:
       return false;
   }
