@@ -4,6 +4,8 @@ import type { DeviceInfo } from '../compile';
 import type { DuplicateReport } from '../data/duplicates';
 import type { EndEvent, Evaluation } from '../report/events';
 import type { EvaluateOptions, Prediction } from '../train/evaluate';
+import type { ExportedRun, ExportRunOptions } from '../train/exportRun';
+import type { ImportedRun, ImportRunOptions } from '../train/importRun';
 import type { Summary, SummaryOptions } from '../train/summarize';
 import type { TrainHooks, TrainSettings } from '../train/train';
 import type { MeasureOptions } from './bench';
@@ -35,6 +37,8 @@ export interface Engine {
   train(settings: TrainSettings, hooks: TrainHooks): Promise<EndEvent>;
   evaluate(run: string, options: EvaluateOptions): Promise<Evaluation>;
   predict(run: string, images: readonly string[], options: { threads?: number }): AsyncIterable<Prediction>;
+  importRun(file: string, options: ImportRunOptions): Promise<ImportedRun>;
+  exportRun(run: string, options: ExportRunOptions): Promise<ExportedRun>;
   summarize(model: string, options: SummaryOptions): Promise<Summary>;
   devices(): Promise<readonly DeviceInfo[]>;
   /** Draws faces and writes them as a FER2013 CSV; answers the images in each split. */
@@ -83,6 +87,8 @@ export const engine: Engine = {
   async *predict(run, images, options) {
     yield* (await import('../train/evaluate.js')).predict(run, images, options);
   },
+  importRun: async (file, options) => (await import('../train/importRun.js')).importRun(file, options),
+  exportRun: async (run, options) => (await import('../train/exportRun.js')).exportRun(run, options),
   summarize: async (model, options) => (await import('../train/summarize.js')).summarize(model, options),
   devices: async () => (await import('../compile.js')).devices(),
   synthesize,
