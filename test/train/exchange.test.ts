@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { MODELS } from '../../bench/peers/faceApi';
 import { compile } from '../../src/compile';
 import { ArgumentError, CheckpointError, InterchangeError } from '../../src/errors';
 import { Graph } from '../../src/graph/graph';
@@ -13,7 +14,6 @@ import { compileModel, loadModel } from '../../src/train/compileModel';
 import { exportRun } from '../../src/train/exportRun';
 import { importRun } from '../../src/train/importRun';
 import { loadSafetensors, saveSafetensors } from '../../src/train/safetensors';
-import { MODELS } from '../interchange/faceApiPeer';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'gramian-exchange-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
