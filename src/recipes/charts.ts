@@ -6,6 +6,7 @@ import type { Column, Table } from '../evaluation/tables';
 import { lineChart } from '../report/charts';
 import { thin } from '../report/figures';
 import type { Point, Series } from '../report/svg';
+import { PAPER_COLUMNS, type PaperFigures, paperCells } from './papers';
 import type { TrialResult } from './trial';
 
 /** Trials that differ only in their seed or fold. */
@@ -122,10 +123,18 @@ export function comparisonCells(group: Group): (number | Spread)[] {
 }
 
 /** Groups in lines, behind each what the paper says of it. */
-export function comparison(groups: readonly Group[], paper: (group: Group) => string, what = 'system'): Table {
+export function comparison(groups: readonly Group[], paper: (group: Group) => string, what: string): Table {
   return {
     columns: [{ name: what, kind: 'text' }, ...COMPARISON, { name: 'paper', kind: 'text' }],
     rows: groups.map((group) => [group.name, ...comparisonCells(group), paper(group)]),
+  };
+}
+
+/** Systems in lines, behind each the figures its paper prints. */
+export function systemTable(groups: readonly Group[], paper: (group: Group) => PaperFigures): Table {
+  return {
+    columns: [{ name: 'system', kind: 'text' }, ...COMPARISON, ...PAPER_COLUMNS],
+    rows: groups.map((group) => [group.name, ...comparisonCells(group), ...paperCells(paper(group))]),
   };
 }
 

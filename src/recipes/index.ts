@@ -4,15 +4,27 @@ import { nearest } from '../text';
 import { recipe as activations } from './activations';
 import { recipe as baselines } from './baselines';
 import { recipe as blocks } from './blocks';
+import { recipe as featuresMlp } from './featuresMlp';
+import { recipe as ferNets } from './ferNets';
 import { recipe as learningRates } from './learningRates';
 import { recipe as nbpAgainstBp } from './nbpAgainstBp';
 import type { Recipe } from './recipe';
+import { recipe as removal } from './removal';
 import { RecipeRun, type RunOptions } from './run';
 
 export { type Recipe, SCALES, type Scale } from './recipe';
 export type { Machine, RecipeProgress, RunOptions } from './run';
 
-export const recipes: readonly Recipe[] = [nbpAgainstBp, activations, learningRates, blocks, baselines];
+export const recipes: readonly Recipe[] = [
+  nbpAgainstBp,
+  activations,
+  learningRates,
+  blocks,
+  baselines,
+  ferNets,
+  featuresMlp,
+  removal,
+];
 
 /** The recipe of that name; an unknown one is answered with the nearest. */
 export function recipeNamed(name: string): Recipe {

@@ -135,7 +135,7 @@ export class RecipeRun {
   }
 
   table(id: string, caption: string, table: Table): void {
-    this.#claim(id);
+    this.#claim('table', id);
     const markdown = markdownTable(table);
     const folder = join(this.options.out, 'tables');
     writeWhole(join(folder, `${id}.md`), `${caption}\n\n${markdown}`);
@@ -145,22 +145,22 @@ export class RecipeRun {
 
   /** A chart of report/. */
   figure(id: string, caption: string, svg: string): void {
-    this.#claim(id);
+    this.#claim('figure', id);
     writeWhole(join(this.options.out, 'figures', `${id}.svg`), standalone(svg));
     this.#parts.push({ kind: 'figure', id, text: `![${caption}](figures/${id}.svg)\n\n*${caption}*\n` });
   }
 
   /** A picture as PNG. */
   picture(id: string, caption: string, png: Uint8Array): void {
-    this.#claim(id);
+    this.#claim('figure', id);
     writeWhole(join(this.options.out, 'figures', `${id}.png`), png);
     this.#parts.push({ kind: 'figure', id, text: `![${caption}](figures/${id}.png)\n\n*${caption}*\n` });
   }
 
-  #claim(id: string): void {
-    if (!SAFE.test(id)) throw new ArgumentError(`[recipe] a table's or figure's id is a file's name, got "${id}"`);
-    if (this.#ids.has(id)) throw new ArgumentError(`[recipe] the id "${id}" is taken`);
-    this.#ids.add(id);
+  #claim(kind: 'table' | 'figure', id: string): void {
+    if (!SAFE.test(id)) throw new ArgumentError(`[recipe] a ${kind}'s id is a file's name, got "${id}"`);
+    if (this.#ids.has(`${kind} ${id}`)) throw new ArgumentError(`[recipe] the ${kind} "${id}" is there already`);
+    this.#ids.add(`${kind} ${id}`);
   }
 
   /** Writes report.md and results.json; returns the path of the report. */

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Dataset, hasRows, pixelStatistics } from '../data/types';
+import { type Dataset, hasRows, pixelStatistics, select } from '../data/types';
 import { DataError, DivergedError } from '../errors';
 import type { ModelFunction } from '../models';
 import { OBJECTIVE_DEFAULTS, type ObjectiveName, type ObjectiveOptions } from '../objectives/options';
@@ -43,7 +43,7 @@ export interface Trial {
   readonly removal?: DistributionRemovalOptions;
   /** Epochs between two looks at the test part; 1. The last epoch is always looked at. */
   readonly testEvery?: number;
-  /** Epochs whose training errors are kept, sample by sample, from 1. */
+  /** Epochs whose training errors are kept, sample by sample; counted from 1. */
   readonly errorsAt?: readonly number[];
   /** Keep the weights beside the result. */
   readonly keepWeights?: boolean;
@@ -73,7 +73,9 @@ export interface TrialResult {
   readonly arenaBytes: number;
   readonly persistentBytes: number;
   readonly removal: readonly RemovalRecord[];
-  /** Cross-entropies of all training samples, by epoch. */
+  /** Indices of the training samples that were removed, ascending. */
+  readonly removed: readonly number[];
+  /** Cross-entropies of the samples then in training, by epoch, before the removal after it. */
   readonly errors: Readonly<Record<string, readonly number[]>>;
   /** Why training ended before its time; null when it did not. The metrics are then those of what was left. */
   readonly diverged: string | null;
@@ -241,9 +243,8 @@ async function endEpoch(running: Running, epoch: number): Promise<void> {
   const { trial, options, trainer, removal, state } = running;
   const signal = options.signal ? { signal: options.signal } : {};
   if (trial.errorsAt?.includes(epoch)) {
-    state.errors[epoch] = Array.from(await trainer.errors(trial.train, signal), (value) =>
-      Number(value.toPrecision(6)),
-    );
+    const errors = await trainer.errors(select(trial.train, trainer.samples), signal);
+    state.errors[epoch] = Array.from(errors, (value) => Number(value.toPrecision(6)));
   }
   const verdict = await removal?.afterEpoch({ epoch, trainer, data: trial.train, signal: options.signal });
   state.stopped = verdict?.stop ?? false;
@@ -275,6 +276,7 @@ async function resultOf(running: Running): Promise<TrialResult> {
   const tensors = trainer.plan.tensors().filter(({ kind }) => kind === 'param');
   const { arenaBytes, persistentBytes } = trainer.plan.describe();
   const { losses, accuracies, epochs, errors, diverged } = state;
+  const kept = new Set(trainer.samples);
   const metrics = evaluate(test.labels, predictions, test.classes);
   const measured = epochs.map((one, index) =>
     index === epochs.length - 1 ? { ...one, testAccuracy: metrics.accuracy } : one,
@@ -286,6 +288,7 @@ async function resultOf(running: Running): Promise<TrialResult> {
     parameters: tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
     ...{ arenaBytes, persistentBytes, errors, diverged },
     removal: removal?.records ?? [],
+    removed: Array.from(trial.train.labels.keys()).filter((index) => !kept.has(index)),
     timing: { seconds: state.seconds, secondsPerStep: secondsPerStep(running) },
   };
 }
