@@ -2,15 +2,21 @@
 import { ArgumentError } from '../errors';
 import { nearest } from '../text';
 import { recipe as activations } from './activations';
+import { recipe as allSystems } from './allSystems';
 import { recipe as baselines } from './baselines';
 import { recipe as blocks } from './blocks';
 import { recipe as featuresMlp } from './featuresMlp';
 import { recipe as ferNets } from './ferNets';
 import { recipe as learningRates } from './learningRates';
+import { recipe as mffAblations } from './mffAblations';
+import { recipe as mffCnn } from './mffCnn';
+import { recipe as mffGradCam } from './mffGradCam';
 import { recipe as nbpAgainstBp } from './nbpAgainstBp';
 import type { Recipe } from './recipe';
 import { recipe as removal } from './removal';
 import { RecipeRun, type RunOptions } from './run';
+import { recipe as sfewCnn } from './sfewCnn';
+import { recipe as transfer } from './transfer';
 
 export { type Recipe, SCALES, type Scale } from './recipe';
 export type { Machine, RecipeProgress, RunOptions } from './run';
@@ -24,6 +30,12 @@ export const recipes: readonly Recipe[] = [
   ferNets,
   featuresMlp,
   removal,
+  sfewCnn,
+  transfer,
+  mffCnn,
+  mffAblations,
+  mffGradCam,
+  allSystems,
 ];
 
 /** The recipe of that name; an unknown one is answered with the nearest. */

@@ -21,7 +21,7 @@ export interface RunOptions {
   readonly data?: string | undefined;
   /** Side lengths of images that come as files. */
   readonly input?: readonly [number, number] | undefined;
-  /** Weights for recipes that transfer: a safetensors file or a run's folder. */
+  /** For recipes that transfer: a folder with resnet18.safetensors and so on. */
   readonly weights?: string | undefined;
   /** The recipe's folder. */
   readonly out: string;

@@ -43,7 +43,7 @@ export interface Trial {
   readonly removal?: DistributionRemovalOptions;
   /** Epochs between two looks at the test part; 1. The last epoch is always looked at. */
   readonly testEvery?: number;
-  /** Epochs whose training errors are kept, sample by sample; counted from 1. */
+  /** Epochs, from 1, whose training errors are kept, sample by sample; and the one at which removal ends training. */
   readonly errorsAt?: readonly number[];
   /** Keep the weights beside the result. */
   readonly keepWeights?: boolean;
@@ -242,12 +242,14 @@ async function takeSteps(running: Running, epoch: number): Promise<void> {
 async function endEpoch(running: Running, epoch: number): Promise<void> {
   const { trial, options, trainer, removal, state } = running;
   const signal = options.signal ? { signal: options.signal } : {};
-  if (trial.errorsAt?.includes(epoch)) {
+  const look = async (): Promise<void> => {
     const errors = await trainer.errors(select(trial.train, trainer.samples), signal);
     state.errors[epoch] = Array.from(errors, (value) => Number(value.toPrecision(6)));
-  }
+  };
+  if (trial.errorsAt?.includes(epoch)) await look();
   const verdict = await removal?.afterEpoch({ epoch, trainer, data: trial.train, signal: options.signal });
   state.stopped = verdict?.stop ?? false;
+  if (trial.errorsAt && state.stopped) await look();
   if (epoch % (trial.testEvery ?? 1) !== 0) return;
   const called = await trainer.predict(trial.test, signal);
   const hits = called.filter((label, index) => label === trial.test.labels[index]).length;

@@ -53,7 +53,8 @@ async function withWeights(
   }
 }
 
-async function weightsAt(path: string): Promise<Weights> {
+/** The tensors of a run's folder or a safetensors file. */
+export async function weightsAt(path: string): Promise<Weights> {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory()
     ? (await loadRun(path)).tensors
     : (await loadSafetensors(path)).tensors;

@@ -1,13 +1,10 @@
 // Weights of a network trained before as the start of another (paper 003, section 2.6). Called by train.ts and by recipes.
 // The rule easy to break: everything but what is left out on purpose must be there and fit, or a network would be called
 // pretrained that is not.
-import { statSync } from 'node:fs';
 import { CheckpointError } from '../errors';
 import type { TensorData } from '../graph/graph';
 import { type NamePattern, nameMatcher } from '../optim';
-import { loadRun } from './checkpoint';
-import type { Weights } from './compileModel';
-import { loadSafetensors } from './safetensors';
+import { type Weights, weightsAt } from './compileModel';
 import type { Trainer } from './trainer';
 
 /** The new classifier has classes of its own. */
@@ -39,7 +36,5 @@ export async function transferWeights(
 
 /** transferWeights() from a run's folder or a safetensors file. */
 export async function startFrom(trainer: Trainer, path: string): Promise<void> {
-  const folder = statSync(path, { throwIfNoEntry: false })?.isDirectory();
-  const { tensors } = folder ? await loadRun(path) : await loadSafetensors(path);
-  await transferWeights(trainer, tensors, { from: path });
+  await transferWeights(trainer, await weightsAt(path), { from: path });
 }
