@@ -3,12 +3,13 @@
 // Cost: smoke seconds; small about 10 minutes on two cores; full days. Seed 1.
 // Expected: nothing like the papers' gaps: on equal data the systems lie within some points, the largest are not the best.
 import type { Dataset, ImageDataset } from '../data/types';
-import { type ModelFunction, models } from '../models';
+import { models } from '../models';
 import type { ObjectiveName } from '../objectives/options';
 import { barChart } from '../report/charts';
 import { accuracyOf, divergences, type Group, systemTable } from './charts';
 import { faces } from './data';
 import { handMadeFeatures } from './handMade';
+import { leastInput, scaledNetwork } from './networks';
 import { PAPERS, type PaperFigures } from './papers';
 import type { Recipe } from './recipe';
 import type { RecipeRun } from './run';
@@ -60,27 +61,13 @@ const BATCH = { smoke: 6, small: 64, full: 128 };
 const EPOCHS = { smoke: 1, small: 3, full: 20 };
 /** The perceptron's epochs are one step each. */
 const ROW_EPOCHS = { smoke: 10, small: 300, full: 1000 };
-/** Smallest sides at which these networks are built. */
-const LEAST: Readonly<Record<string, number>> = { alexnet: 64, densenet121: 32, mffCnn: 40 };
-
-/** For the smoke test, or drawing and updating tens of millions of weights would take longer than all the rest. */
-const NARROW: Readonly<Record<string, object>> = { alexnet: { hidden: 64 }, resnet50: { width: 8 } };
-
-function networkOf(run: RecipeRun, model: string): { model: ModelFunction; network: string } {
-  const whole = models[model] as ModelFunction;
-  const cut = run.options.scale === 'smoke' ? NARROW[model] : undefined;
-  if (!cut) return { model: whole, network: model };
-  return { model: (x, options) => whole(x, { ...options, ...cut }), network: `${model} ${JSON.stringify(cut)}` };
-}
-
 async function trainSystem(run: RecipeRun, system: System, train: ImageDataset, test: ImageDataset): Promise<Group> {
   const { name, model, objective, lr, side, more } = system;
   const [batch, epochs] = [run.at(BATCH), run.at(EPOCHS)];
   const own = side === undefined ? ([train.height, train.width] as const) : ([side, side] as const);
-  const least = LEAST[model] ?? 8;
   const result = await run.train({
-    ...{ key: `${model}-${objective}`, ...networkOf(run, model), objective, train, test },
-    ...{ input: run.at({ smoke: [least, least] as const, small: own, full: own }), epochs, batch, lr, seed: run.seed },
+    ...{ key: `${model}-${objective}`, ...scaledNetwork(run, model), objective, train, test },
+    ...{ input: run.at({ smoke: leastInput(model), small: own, full: own }), epochs, batch, lr, seed: run.seed },
     ...(more ? { more: more(Math.floor(train.count / batch), epochs) } : {}),
   });
   return { name, results: [result] };

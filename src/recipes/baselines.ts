@@ -2,10 +2,11 @@
 // over steps, seconds a step, parameters, memory. Reproduces paper 001 Fig. 11 and Table II, paper 000 Fig. 15 and Table 1.
 // Cost: smoke seconds; small about 7 minutes on two cores; full days. Seed 1.
 // Expected: the local step of the small networks takes a fraction of the others' time and memory; at equal steps, they lead.
-import { type AlexnetOptions, alexnet, type ModelFunction, models } from '../models';
+import type { models } from '../models';
 import type { ObjectiveName } from '../objectives/options';
 import { divergences, type Group, stepChart, systemTable, testChart } from './charts';
 import { faces } from './data';
+import { leastInput, scaledNetwork } from './networks';
 import { PAPERS, type PaperFigures } from './papers';
 import type { Recipe } from './recipe';
 
@@ -33,8 +34,6 @@ const BATCH = { smoke: 6, small: 64, full: 128 };
 const EPOCHS = { smoke: 1, small: 1, full: 10 };
 /** AlexNet needs 63 pixels; the paper has 224. */
 const SIDE = { smoke: 64, small: 64, full: 224 };
-/** For the smoke test AlexNet's hidden layers are cut, or drawing their weights would take longer than all the rest. */
-const narrow: ModelFunction = (x, options) => alexnet(x, { ...options, hidden: 64 } as AlexnetOptions);
 
 export const recipe: Recipe = {
   name: 'baselines',
@@ -49,11 +48,10 @@ export const recipe: Recipe = {
     const side = run.at(SIDE);
     const groups: Group[] = [];
     for (const { name, model, objective } of SYSTEMS) {
-      const cut = run.options.scale === 'smoke' && model === 'alexnet';
-      const network = cut ? { model: narrow, network: 'alexnet 64' } : { model: models[model]!, network: model };
+      const whole = [side, side] as const;
       const result = await run.train({
-        ...{ key: `${model}-${objective}`, ...network, objective, train, test },
-        input: [side, side],
+        ...{ key: `${model}-${objective}`, ...scaledNetwork(run, model), objective, train, test },
+        input: run.at({ smoke: leastInput(model), small: whole, full: whole }),
         ...{ epochs: run.at(EPOCHS), batch: run.at(BATCH), lr: 0.005, seed: run.seed },
       });
       groups.push({ name, results: [result] });

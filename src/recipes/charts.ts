@@ -70,8 +70,9 @@ export function testChart(title: string, groups: readonly Group[]): string {
 
 export const accuracyOf = ({ results }: Group): Spread => spread(results.map(({ metrics }) => metrics.accuracy));
 
+/** NaN, which tables show as missing, without values. */
 export const meanOf = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+  values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** Mean loss and accuracy on the last tenth of the training steps. */
 export function lastTraining({ results }: Group): { loss: number; accuracy: number } {

@@ -3,6 +3,7 @@
 // Cost: smoke seconds; small about 5 minutes on two cores; full two hours. Seed 1.
 // Expected: without mid-level features accuracy falls most; the other two change little.
 import { summarizeRuns } from '../evaluation/summary';
+import { barChart } from '../report/charts';
 import { divergences, type Group, meanOf } from './charts';
 import { foldResults, type MffName, mffFaces, mffFolds, trainMff } from './mffShared';
 import { MFF_ABLATIONS } from './papers';
@@ -59,6 +60,17 @@ export const recipe: Recipe = {
         return [own, [`paper: ${name}`, paper.parameters, ...paper.rates.map((rate) => rate / 100), printed, null]];
       }),
     });
+    run.figure(
+      'classes',
+      'Share of each class that is found, means over the folds',
+      barChart({
+        ...{ title: 'Recall by class', yLabel: 'recall', categories: data.classes, width: 900 },
+        series: groups.map(({ name, results }) => {
+          const { classes } = summarizeRuns(foldResults(run, results));
+          return { name, values: classes.map(({ recall }) => recall.mean) };
+        }),
+      }),
+    );
     const lost = divergences(groups);
     if (lost !== '') run.text(lost);
   },

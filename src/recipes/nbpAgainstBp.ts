@@ -11,7 +11,7 @@ import { OBJECTIVE_DEFAULTS, type ObjectiveName } from '../objectives/options';
 import { featureGrid, samplePicture } from '../report/features';
 import { augmentationOf } from '../train/config';
 import { mapsOf } from '../train/featureMaps';
-import { comparison, divergences, type Group, stepChart, testChart } from './charts';
+import { comparison, divergences, type Group, meanOf, stepChart, stepsTo, testChart } from './charts';
 import { faces, pictures } from './data';
 import type { Recipe } from './recipe';
 import type { RecipeRun } from './run';
@@ -42,6 +42,9 @@ const PAPER = {
   nbp: '99.46 % in training, settled at 2,500 steps',
   bp: 'lower, not settled at 10,000 steps',
 };
+
+/** Accuracies of training batches whose first reaching is reported. */
+const SHARES = [0.5, 0.7, 0.9] as const;
 
 async function trainAll(run: RecipeRun, data: DataSplits, what: string): Promise<Group[]> {
   const { train, test } = data;
@@ -96,6 +99,18 @@ async function report(run: RecipeRun, data: DataSplits, what: string): Promise<v
   const paper = ({ name }: Group): string => (name === 'BP' ? PAPER.bp : PAPER.nbp);
   const caption = `CFPN on ${what}: mean and deviation over seeds. The paper’s figures are of FER2013.`;
   run.table(`${what}-methods`, caption, comparison(groups, paper, 'method'));
+  run.table(`${what}-convergence`, 'Steps until ten batches in a row are right in that share, means over seeds', {
+    columns: [
+      { name: 'method', kind: 'text' },
+      ...SHARES.map((share) => ({ name: `steps to ${100 * share} %`, kind: 'number', digits: 0 }) as const),
+      { name: `seconds to ${100 * SHARES[0]} %`, kind: 'number', digits: 1 },
+    ],
+    rows: groups.map((group) => {
+      const steps = SHARES.map((share) => stepsTo(share, group));
+      const pace = meanOf(group.results.map(({ timing }) => timing.secondsPerStep));
+      return [group.name, ...steps, steps[0] == null ? null : steps[0] * pace];
+    }),
+  });
   run.figure(`${what}-accuracy`, 'Accuracy on the training batches', stepChart('Accuracy', 'accuracies', groups));
   run.figure(`${what}-loss`, 'Loss of the classifier', stepChart('Loss', 'losses', groups));
   run.figure(`${what}-test`, 'Accuracy on the test part', testChart('Test accuracy', groups));

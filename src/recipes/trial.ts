@@ -100,10 +100,11 @@ export interface TrialOptions {
   readonly resume: boolean;
   readonly threads?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Seconds of training after which an epoch's end is saved, so that a long trial can go on; 60. */
+  readonly saveSeconds?: number;
   onProgress(progress: TrialProgress): void;
 }
 
-/** Seconds of training after which an epoch's end is saved, so that a long trial can go on. */
 const SAVE_SECONDS = 60;
 
 const hashes = new WeakMap<object, string>();
@@ -198,18 +199,25 @@ function classifierLosses(losses: Float32Array, units: number): number[] {
   return Array.from({ length: losses.length / units }, (_, step) => losses[(step + 1) * units - 1]!);
 }
 
-const meanOf = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+/** NaN without values. */
+const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** Takes an epoch's steps. Where the loss becomes infinite or no number, that is the trial's result and not a failure. */
+/** Trains for an epoch. Where the loss becomes infinite or no number, that is the trial's result and not a failure. */
 async function trainEpoch(running: Running, epoch: number): Promise<void> {
+  const { state } = running;
+  const before = state.losses.length;
   try {
     await takeSteps(running, epoch);
   } catch (error) {
     if (!(error instanceof DivergedError)) throw error;
-    running.state.diverged = error.message;
-    running.state.stopped = true;
+    state.diverged = error.message;
+    state.stopped = true;
   }
+  state.epochs.push({
+    ...{ epoch, step: state.losses.length, testAccuracy: null },
+    loss: meanOf(state.losses.slice(before)),
+    trainAccuracy: meanOf(state.accuracies.slice(before)),
+  });
 }
 
 async function takeSteps(running: Running, epoch: number): Promise<void> {
@@ -230,12 +238,6 @@ async function takeSteps(running: Running, epoch: number): Promise<void> {
       etaSeconds: ((left + trainer.stepsPerEpoch - done) * seconds) / result.steps,
     });
   }
-  const { epochs, losses, accuracies } = state;
-  epochs.push({
-    ...{ epoch, step: losses.length, testAccuracy: null },
-    loss: meanOf(losses.slice(before)),
-    trainAccuracy: meanOf(accuracies.slice(before)),
-  });
 }
 
 /** Looks at training errors and at the test part where it is due, and asks the removal of outliers. */
@@ -322,7 +324,7 @@ export async function runTrial(trial: Trial, options: TrialOptions): Promise<Tri
       const epoch = state.epochs.length + 1;
       await trainEpoch(running, epoch);
       if (state.diverged === null) await endEpoch(running, epoch);
-      if (state.seconds - saved < SAVE_SECONDS || epoch === trial.epochs) continue;
+      if (state.seconds - saved < (options.saveSeconds ?? SAVE_SECONDS) || epoch === trial.epochs) continue;
       await savePartial(running);
       saved = state.seconds;
     }
