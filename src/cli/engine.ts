@@ -92,8 +92,9 @@ async function runRecipe(name: string, options: RecipeOptions): Promise<string> 
   const { environment } = await import('./bench/environment.js');
   const device = devices().find(({ id }) => id === 'cpu');
   const found = environment({ isa: device?.isa ?? 'unknown', threads: options.threads ?? device?.threads ?? 1 });
-  const { cpu, isa, threads, node, gramian, commit } = found;
-  const machine = { cpu, isa, threads, node, gramian: commit ? `${gramian} (${commit})` : gramian };
+  const { cpu, isa, threads, node, gramian, commit, load } = found;
+  const version = commit ? `${gramian} (${commit})` : gramian;
+  const machine = { cpu, isa, threads, node, gramian: version, 'load before': load[0] };
   return (await import('../recipes/index.js')).runRecipe(name, { ...options, machine });
 }
 

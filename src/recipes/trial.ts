@@ -79,6 +79,7 @@ export interface TrialResult {
   readonly errors: Readonly<Record<string, readonly number[]>>;
   /** Why training ended before its time; null when it did not. The metrics are then those of what was left. */
   readonly diverged: string | null;
+  /** Of all steps together, and of a step in the fastest second. */
   readonly timing: { readonly seconds: number; readonly secondsPerStep: number };
 }
 
@@ -161,7 +162,7 @@ interface Running {
   readonly trainer: Trainer;
   readonly removal: OutlierRemoval | undefined;
   readonly state: Progressed;
-  /** Seconds a step of the chunks, longest chunk last. */
+  /** What each chunk took. */
   readonly paces: { steps: number; seconds: number }[];
 }
 
@@ -265,12 +266,14 @@ async function savePartial(running: Running): Promise<void> {
   await saveSafetensors(path, await trainer.readState(), { trial: JSON.stringify(saved) });
 }
 
-/** Mean of all chunks but the first, which is one step and warms up; of what there is otherwise. */
+/**
+ * Of the fastest chunk, about a second long: other work on the machine makes the others slower. The first chunk is one step and
+ * warms up, so it counts only where there is no other.
+ */
 function secondsPerStep({ paces, state }: Running): number {
   if (paces.length === 0) return state.seconds / Math.max(1, state.losses.length);
   const counted = paces.length > 1 ? paces.slice(1) : paces;
-  const steps = counted.reduce((sum, one) => sum + one.steps, 0);
-  return counted.reduce((sum, one) => sum + one.seconds, 0) / Math.max(1, steps);
+  return Math.min(...counted.map(({ steps, seconds }) => seconds / steps));
 }
 
 async function resultOf(running: Running): Promise<TrialResult> {
