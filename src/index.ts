@@ -92,6 +92,7 @@ export {
 } from './train/distributionRemoval';
 export { type EvaluateOptions, evaluate, type Prediction, predict } from './train/evaluate';
 export type { NetworkSpec } from './train/evaluator';
+export { type ActivationMap, type GradCam, type GradCamOptions, gradCam } from './train/gradCam';
 export { type ClassMetrics, confusion, type Metrics, metricsOf } from './train/metrics';
 export { loadSafetensors, saveSafetensors } from './train/safetensors';
 export { type Summary, summarize } from './train/summarize';
