@@ -10,7 +10,7 @@ import type { Point } from '../report/svg';
 import { accuracyOf, type Group, lastTraining, stepChart } from './charts';
 import { type Features, type Half, handMadeFeatures, ratesTable, summarizeHalves, twoHalves } from './handMade';
 import { SFEW_CLASSES } from './papers';
-import type { Recipe } from './recipe';
+import type { Recipe, Scale } from './recipe';
 import type { RecipeRun } from './run';
 import type { Trial, TrialResult } from './trial';
 
@@ -20,6 +20,9 @@ const EPOCHS = { smoke: 20, small: 1000, full: 2000 };
 const RATES = { smoke: [0.01, 1], small: [0.001, 0.005, 0.01, 0.05, 1], full: [0.001, 0.005, 0.01, 0.05, 1] };
 const HIDDEN = { smoke: [2, 20], small: [2, 10, 50, 200, 300], full: [2, 5, 10, 20, 50, 100, 150, 200, 250, 300] };
 const HIDDEN_RATES = { smoke: [0.01], small: [0.005, 0.01, 0.05], full: [0.005, 0.01, 0.05] };
+
+/** Components of LPQ and PHOG beside the paper's five and five. */
+const MORE: Readonly<Record<Scale, readonly [number, number]>> = { smoke: [4, 4], small: [60, 20], full: [60, 20] };
 
 interface Setting {
   readonly key: string;
@@ -119,7 +122,7 @@ async function report(run: RecipeRun, halves: readonly Half<ImageDataset>[]): Pr
   const features: Features[] = [];
   for (const half of halves) features.push(await handMadeFeatures(run, half));
   const repetitions = 2 * run.at(SEEDS);
-  run.expect(repetitions * (run.at(RATES).length + run.at(HIDDEN).length * run.at(HIDDEN_RATES).length + 4));
+  run.expect(repetitions * (run.at(RATES).length + run.at(HIDDEN).length * run.at(HIDDEN_RATES).length + 5));
   await learningRates(run, features);
   await hiddenNeurons(run, features);
   const base = { hidden: 200, lr: 0.01 };
@@ -132,12 +135,16 @@ async function report(run: RecipeRun, halves: readonly Half<ImageDataset>[]): Pr
     { key: 'standardised', rows: 'standardised', ...base },
   ]);
   const seeds = run.seeds(run.at(SEEDS));
+  const more: Features[] = [];
+  for (const half of halves) more.push(await handMadeFeatures(run, half, run.at(MORE)));
+  const rich = await trainSetting(run, more, { key: 'more', rows: 'standardised', ...base });
   const table = ratesTable([
     { name: 'NN, raw', summary: summarizeHalves(raw!.results, seeds), paper: SFEW_CLASSES.raw },
     {
       ...{ name: 'NN, standardised', summary: summarizeHalves(standardised!.results, seeds) },
       paper: SFEW_CLASSES.standardised,
     },
+    { name: `NN, ${run.at(MORE).join(' + ')} components`, summary: summarizeHalves(rich, seeds) },
   ]);
   run.table(
     'rates',
