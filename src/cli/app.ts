@@ -35,6 +35,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   train: entry('train a network and write its run folder', () => import('./commands/train.js')),
   eval: entry('measure a run on a split of some data', () => import('./commands/eval.js')),
   predict: entry('classify image files with a run', () => import('./commands/predict.js')),
+  run: entry('repeat the papers’ experiments, with their tables and figures', () => import('./commands/run.js')),
   summary: entry('layers, parameters, multiply-adds and memory of a network', () => import('./commands/summary.js')),
   info: entry('version, devices, and why one is missing', () => import('./commands/info.js')),
   synth: entry('write synthetic faces as a FER2013 CSV', () => import('./commands/synth.js')),

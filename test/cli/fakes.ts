@@ -1,7 +1,7 @@
 // Streams and an engine for tests of the command line: everything written is kept, nothing is computed.
 import type { MeasureOptions } from '../../src/cli/bench';
 import type { Measurement, Setting } from '../../src/cli/bench/reports';
-import type { Engine } from '../../src/cli/engine';
+import type { Engine, RecipeOptions } from '../../src/cli/engine';
 import type { Io } from '../../src/cli/io';
 import type { DuplicateReport } from '../../src/data/duplicates';
 import type { EndEvent, Evaluation, TrainEvent } from '../../src/report/events';
@@ -157,14 +157,18 @@ export interface FakeEngine extends Engine {
   readonly trained: TrainSettings[];
   /** What `measure` was called with. */
   readonly measured: MeasureOptions[];
+  /** What `runRecipe` was called with. */
+  readonly recipesRun: { name: string; options: RecipeOptions }[];
 }
 
 /** An engine that answers at once; `changes` replaces single functions. */
 export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
   const trained: TrainSettings[] = [];
   const measured: MeasureOptions[] = [];
+  const recipesRun: { name: string; options: RecipeOptions }[] = [];
   return {
     trained,
+    recipesRun,
     measured,
     async train(settings: TrainSettings, hooks: TrainHooks) {
       trained.push(settings);
@@ -206,6 +210,21 @@ export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
     async synthesize(_, options) {
       options.onProgress('draw', 0.5);
       return { train: options.count - 2, validation: 1, test: 1 };
+    },
+    async recipes() {
+      const cost = { smoke: 'seconds', small: '2 minutes', full: 'days' };
+      return ['first', 'second'].map((name) => ({
+        ...{ name, title: `The ${name}`, reproduces: 'paper 001 Fig. 8', cost, seed: 1, expected: 'something' },
+      }));
+    },
+    async runRecipe(name, options) {
+      recipesRun.push({ name, options });
+      const trial = { key: 'cfpn-bp', epoch: 1, epochs: 2, step: 3, loss: 0.5, accuracy: 0.25 };
+      const speed = { imagesPerSecond: 100, etaSeconds: 5 };
+      options.onProgress({ recipe: name, done: 0, trials: 2, stage: 'reading data' });
+      options.onProgress({ recipe: name, done: 0, trials: 2, trial: { ...trial, ...speed } });
+      options.onProgress({ recipe: name, done: 1, trials: 2, trial: { ...trial, key: 'cfpn-cka', ...speed } });
+      return `${options.out}/report.md`;
     },
     async duplicates() {
       return duplicateReport;
