@@ -36,6 +36,7 @@ export {
   scoreTable,
   type Table,
 } from './evaluation/tables';
+export * as faces from './faces';
 export * as features from './features';
 export { grad } from './graph/gradients';
 export {
