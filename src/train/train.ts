@@ -65,7 +65,7 @@ function createTrainer(config: TrainConfig, spec: NetworkSpec, data: ImageDatase
 }
 
 /** An epoch without what its evaluation adds. */
-type EpochSummary = Omit<EpochEvent, 'testAccuracy' | 'validationAccuracy'>;
+type EpochSummary = Omit<EpochEvent, 'testAccuracy' | 'validationAccuracy' | 'evaluation'>;
 
 /** What a run's checkpoint holds for the loop. */
 interface LoopState extends RunState {
@@ -186,6 +186,7 @@ async function finishEpoch(run: Run, epoch: number, summary: () => EpochSummary)
     ...summary(),
     testAccuracy: test.accuracy,
     ...(validation ? { validationAccuracy: validation.accuracy } : {}),
+    evaluation: test,
   });
   run.unevaluated = undefined;
   // Without a validation split the newest weights count as best: choosing by test accuracy would leak it.
