@@ -18,6 +18,7 @@ const srcRooms: Record<string, readonly string[] | '*'> = {
   evaluation: ['train', 'data'],
   train: '*',
   report: '*',
+  interchange: ['data', 'models', 'layers', 'graph'],
   data: [],
   models: ['objectives', 'optim', 'layers', 'graph'],
   objectives: ['optim', 'layers', 'graph'],
