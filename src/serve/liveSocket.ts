@@ -88,6 +88,8 @@ export class LiveSockets {
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
+      // ws would answer pings without an end to what it piles up for a client that does not read.
+      autoPong: false,
       maxPayload: this.#limits.messageBytes,
       maxFragments: this.#limits.messageFragments,
       maxBufferedChunks: MESSAGE_CHUNKS,
@@ -144,8 +146,12 @@ export class LiveSockets {
     };
     this.#clients.add(client);
     socket.on('message', (data, binary) => this.#message(client, data, binary));
+    socket.on('ping', (data) => {
+      if (this.#counts(client)) this.#write(client, () => socket.pong(data));
+    });
     socket.on('pong', () => {
       client.pinged = false;
+      this.#counts(client);
     });
     // What breaks the protocol or a cap of ws arrives here; ws itself closes with the code that says so.
     socket.on('error', () => {
@@ -163,18 +169,26 @@ export class LiveSockets {
   }
 
   #message(client: Client, data: RawData, binary: boolean): void {
-    if (client.closing) return;
-    const now = performance.now();
-    if (!client.messages.take(now)) this.#part(client, CLOSE.policy, 'too many messages');
-    else if (!binary) this.#part(client, CLOSE.unsupported, 'only binary messages are understood');
-    else {
-      const frame = readFrame(data as Buffer, this.#limits.frame);
-      if (typeof frame === 'string') this.#part(client, CLOSE.invalid, frame);
-      else this.#frame(client, frame, now);
+    if (!this.#counts(client)) return;
+    if (!binary) {
+      this.#part(client, CLOSE.unsupported, 'only binary messages are understood');
+      return;
     }
+    const frame = readFrame(data as Buffer, this.#limits.frame);
+    if (typeof frame === 'string') this.#part(client, CLOSE.invalid, frame);
+    else this.#frame(client, frame);
   }
 
-  #frame(client: Client, frame: Frame, now: number): void {
+  /** Counts a message of any kind; false for one that is over the cap or comes after the end. */
+  #counts(client: Client): boolean {
+    if (client.closing) return false;
+    if (client.messages.take(performance.now())) return true;
+    this.#part(client, CLOSE.policy, 'too many messages');
+    return false;
+  }
+
+  #frame(client: Client, frame: Frame): void {
+    const now = performance.now();
     client.lastFrame = now;
     client.restart ||= frame.restart;
     if (!client.frames.take(now)) {
@@ -199,11 +213,14 @@ export class LiveSockets {
   }
 
   #send(client: Client, message: ServerMessage): void {
-    const { socket } = client;
+    this.#write(client, () => client.socket.send(JSON.stringify(message)));
+  }
+
+  /** Writes to a client that reads; one that does not would make it pile up here and is cut off. */
+  #write({ socket }: Client, write: () => void): void {
     if (socket.readyState !== socket.OPEN) return;
-    // Who does not read what is sent to it would make it pile up here.
     if (socket.bufferedAmount > this.#limits.unreadBytes) socket.terminate();
-    else socket.send(JSON.stringify(message));
+    else write();
   }
 
   /** Says why and closes. */

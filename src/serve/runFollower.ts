@@ -44,11 +44,16 @@ export class RunFollower {
     this.folder = folder;
   }
 
-  /** Reads what is new. A folder or file that is not there yet is none of an error. */
+  /** Reads what is new. A folder or file that is not there yet is no error. */
   async refresh(): Promise<void> {
     await this.#readArgs();
     const path = join(this.folder, 'metrics.jsonl');
-    const file = await open(path, 'r').catch(() => undefined);
+    // Opening what is no file, such as a pipe, could wait for ever.
+    const isFile = await stat(path).then(
+      (found) => found.isFile(),
+      () => false,
+    );
+    const file = isFile ? await open(path, 'r').catch(() => undefined) : undefined;
     if (!file) {
       if (this.#inode !== 0) this.#startOver(0);
       return;

@@ -77,7 +77,8 @@ function facts(run: RunFollower): [string, string][] {
   const step = steps.at(-1);
   const epoch = epochs.at(-1);
   const evaluation = newest(run)?.evaluation;
-  const done = end?.epoch ?? epochs.length;
+  // Of long runs some epochs are forgotten, so the last one's number counts, not how many there are.
+  const done = [end?.epoch, (epoch?.epoch ?? -1) + 1].find((count) => Number.isFinite(count)) ?? 0;
   const all: [string, string | undefined][] = [
     ['test accuracy', formatIf(evaluation?.accuracy ?? epoch?.testAccuracy, formatShare)],
     ['balanced accuracy', formatIf(evaluation?.balancedAccuracy, formatShare)],

@@ -1,25 +1,28 @@
 // A line of a metrics.jsonl as an event whose every field has its type. runFollower.ts is its caller. The rule easy to
-// break: numbers that are missing or no numbers become NaN, which the figures leave out, and lists are cut to a length that
+// break: numbers that are missing, no numbers or too large to draw become NaN, which the figures leave out, and lists are cut to a length that
 // can be drawn.
 import type { ClassScores, Evaluation, TrainEvent, UnitMetrics } from '../report/events';
 
 const MAX_UNITS = 512;
 const MAX_CLASSES = 256;
 const MAX_TEXT = 500;
+/** A chart's scale is a difference of values, which must stay finite. */
+const LARGEST = 1e100;
 
 type Fields = Readonly<Record<string, unknown>>;
 
 const isObject = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-const number = (value: unknown): number => (typeof value === 'number' ? value : Number.NaN);
+const number = (value: unknown): number =>
+  typeof value === 'number' && Math.abs(value) <= LARGEST ? value : Number.NaN;
 const text = (value: unknown): string => (typeof value === 'string' ? value.slice(0, MAX_TEXT) : '');
 const list = (value: unknown, most: number): Fields[] =>
   Array.isArray(value) ? value.slice(0, most).filter(isObject) : [];
 
 /** An optional share under its own name, or nothing. */
 function optional<K extends string>(fields: Fields, key: K): { [P in K]?: number } {
-  const value = fields[key];
-  return typeof value === 'number' ? ({ [key]: value } as { [P in K]?: number }) : {};
+  const value = number(fields[key]);
+  return Number.isFinite(value) ? ({ [key]: value } as { [P in K]?: number }) : {};
 }
 
 function unit(fields: Fields): UnitMetrics {
