@@ -12,7 +12,7 @@ const srcRooms: Record<string, readonly string[] | '*'> = {
   index: '*',
   cli: '*',
   recipes: '*',
-  faces: ['train', 'report', 'data', 'models', 'layers', 'compile', 'graph'],
+  faces: ['train', 'report', 'interchange', 'data', 'models', 'layers', 'compile', 'graph'],
   features: ['train', 'data'],
   evaluation: ['train', 'data'],
   train: '*',
