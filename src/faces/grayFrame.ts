@@ -1,6 +1,7 @@
 // A frame in grey at full, half, quarter, ... size, from which patches of any size are cut. Made once a frame by stream.ts and
 // kcf.ts, for all faces. The rule easy to break: a patch is read from the level that has about its resolution, so that a
 // large face is not sampled with holes; outside the frame lies its nearest edge pixel.
+import { interpolation } from './resize';
 import type { Image } from './types';
 
 interface Level {
@@ -68,8 +69,9 @@ export class GrayFrame {
     const step = side / count;
     const { level, factor } = this.#level(step);
     const { pixels, width, height } = level;
-    const columns = steps(x, step, factor, count, width);
-    const rows = steps(y, step, factor, count, height);
+    const at = (centre: number) => (i: number) => (centre + (i + 0.5 - count / 2) * step) / factor - 0.5;
+    const columns = interpolation(count, width, at(x));
+    const rows = interpolation(count, height, at(y));
     for (let row = 0, to = 0; row < count; row += 1) {
       const above = rows.low[row]! * width;
       const below = rows.high[row]! * width;
@@ -84,19 +86,4 @@ export class GrayFrame {
       }
     }
   }
-}
-
-/** For each of `count` samples along one axis: the two pixels it lies between and the second one's share. */
-function steps(centre: number, step: number, factor: number, count: number, extent: number) {
-  const low = new Int32Array(count);
-  const high = new Int32Array(count);
-  const share = new Float32Array(count);
-  for (let i = 0; i < count; i += 1) {
-    const at = (centre + (i + 0.5 - count / 2) * step) / factor - 0.5;
-    const clamped = Math.min(Math.max(at, 0), extent - 1);
-    low[i] = Math.floor(clamped);
-    high[i] = Math.min(low[i]! + 1, extent - 1);
-    share[i] = clamped - low[i]!;
-  }
-  return { low, high, share };
 }

@@ -1,46 +1,53 @@
-// The memory of one stream of frames: which faces are known, by what numbers, and how a frame is worked off. Made by
-// recognizer.ts. The rule easy to break: a frame's faces follow from the frames before it, so frames are worked off one
-// after the other, in the order they were handed over.
+// The memory of one stream of frames: which faces are known, by what numbers, and how a frame is worked off: follow the known
+// faces, look for faces at every sixth frame or where one is about to be lost, then cut and classify them all at once. Made by
+// recognizer.ts. The rule easy to break: a frame's faces follow from the frames before it, so frames are worked off one after
+// the other, in the order they were handed over, and a frame that fails changes nothing.
 import { performance } from 'node:perf_hooks';
 import { DisposedError } from '../errors';
+import { GrayFrame } from './grayFrame';
 import { checkImage } from './image';
-import { matchBoxes } from './matching';
-import type { AttributeEstimator, Detection, Detector, FaceClassifier, FaceFrame, Image, TrackedFace } from './types';
+import { type Known, KnownFaces } from './knownFaces';
+import { Reader } from './reader';
+import type { StreamParts } from './streamParts';
+import type { FaceFrame, Image, TrackedFace } from './types';
 
-/** The networks that streams share, and whether they are still there. */
-export interface Networks {
-  readonly detector: Detector;
-  readonly classifier?: FaceClassifier;
-  readonly attributes?: AttributeEstimator;
-  disposed: boolean;
-}
+/** Stops time by stage. */
+class Stopwatch {
+  readonly #start = performance.now();
+  readonly times = { detect: 0, track: 0, crop: 0, classify: 0 };
 
-/** IoU from which a detection is a known face. */
-const SAME_FACE = 0.3;
+  async measure<T>(stage: keyof Stopwatch['times'], work: () => T | Promise<T>): Promise<T> {
+    const start = performance.now();
+    const result = await work();
+    this.times[stage] += performance.now() - start;
+    return result;
+  }
 
-/** What is remembered of a face. */
-interface Known {
-  readonly id: number;
-  readonly seen: Detection;
+  get total(): number {
+    return performance.now() - this.#start;
+  }
 }
 
 export class FaceStream {
-  readonly #networks: Networks;
-  #known: readonly Known[] = [];
-  #lastId = 0;
+  readonly #parts: StreamParts;
+  readonly #reader: Reader;
+  #known = KnownFaces.none();
   #frames = 0;
+  /** Frames since the detector looked; Infinity before it did. */
+  #undetected = Infinity;
   /** Settles when the frames handed over so far are done. */
   #last: Promise<unknown> = Promise.resolve();
 
   /** Use Recognizer.stream(). */
-  constructor(networks: Networks) {
-    this.#networks = networks;
+  constructor(parts: StreamParts) {
+    this.#parts = parts;
+    this.#reader = new Reader(parts);
   }
 
   /**
    * The faces of the next frame. Calls may overlap and are worked off in call order; the pixels must stay as they are until
-   * the answer. Rejects with ArgumentError for an image whose numbers do not fit each other, which changes nothing, and with
-   * DisposedError.
+   * the answer. Rejects with ArgumentError for an image whose numbers do not fit each other, with DisposedError, and with what
+   * a network rejects with; the frame then counts as not seen.
    */
   process(frame: Image): Promise<FaceFrame> {
     const result = this.#last.then(() => this.#next(frame));
@@ -49,32 +56,29 @@ export class FaceStream {
   }
 
   async #next(frame: Image): Promise<FaceFrame> {
-    if (this.#networks.disposed) throw new DisposedError('[process] the recogniser was disposed of');
+    if (this.#parts.disposed) throw new DisposedError('[process] the recogniser was disposed of');
     checkImage('process', frame);
-    const start = performance.now();
-    const detections = await this.#networks.detector.detect(frame);
-    const detect = performance.now() - start;
-    this.#meet(detections);
-    const { width, height } = frame;
-    const faces = this.#known.map(({ id, seen }): TrackedFace => ({ id, ...seen, confidence: 1 }));
-    const timings = { detect, track: 0, crop: 0, classify: 0, total: performance.now() - start };
+    const watch = new Stopwatch();
+    const { detector, tracker, detectEvery } = this.#parts;
+    const gray = await watch.measure('track', () => new GrayFrame(frame));
+    const followed = await watch.measure('track', () => this.#known.follow(gray, tracker));
+    const detected =
+      followed.size === 0 || this.#undetected + 1 >= detectEvery || followed.unsure || followed.size < this.#known.size;
+    let known = followed;
+    if (detected) {
+      const detections = await watch.measure('detect', () => detector.detect(frame));
+      known = await watch.measure('track', () => followed.meet(gray, tracker, detections));
+    }
+    const readings = await this.#reader.read(frame, known.faces, (stage, work) => watch.measure(stage, work));
+    this.#known = known.reading(readings);
+    this.#undetected = detected ? 0 : this.#undetected + 1;
     this.#frames += 1;
-    return { index: this.#frames - 1, width, height, detected: true, faces, timings };
+    const { width, height } = frame;
+    const faces = this.#known.faces.map((face) => this.#answer(face));
+    return { index: this.#frames - 1, width, height, detected, faces, timings: { ...watch.times, total: watch.total } };
   }
 
-  /** Detections take the numbers of the faces they overlap with; the others get new ones. */
-  #meet(detections: readonly Detection[]): void {
-    const partners = matchBoxes(
-      this.#known.map(({ seen }) => seen.box),
-      detections.map(({ box }) => box),
-      SAME_FACE,
-    );
-    const met = detections.map((seen, index): Known => {
-      const partner = this.#known[partners[index]!];
-      if (partner) return { id: partner.id, seen };
-      this.#lastId += 1;
-      return { id: this.#lastId, seen };
-    });
-    this.#known = met.sort((a, b) => a.id - b.id);
+  #answer({ id, seen, confidence, reading }: Known): TrackedFace {
+    return { id, ...seen, confidence, ...this.#reader.name(reading) };
   }
 }
