@@ -21,7 +21,7 @@ const SPAN = 512;
 const CENTRE = 256;
 
 interface GradientTables {
-  /** Signed orientation 0..17 of the gradient; the nearest of 18 directions. */
+  /** Signed orientation 0..17 of the gradient; the nearest of 18 directions, the lower one for upright gradients. */
   readonly orientation: Uint8Array;
   readonly magnitude: Float32Array;
 }
@@ -36,7 +36,7 @@ function gradientTables(): GradientTables {
     for (let dx = -255; dx <= 255; dx += 1) {
       const at = (dy + CENTRE) * SPAN + dx + CENTRE;
       const turn = Math.atan2(dy, dx) / (2 * Math.PI);
-      orientation[at] = (Math.round(turn * SIGNED) + SIGNED) % SIGNED;
+      orientation[at] = Math.ceil((turn < 0 ? turn + 1 : turn) * SIGNED - 0.5) % SIGNED;
       magnitude[at] = Math.sqrt(dx * dx + dy * dy);
     }
   }
