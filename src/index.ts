@@ -45,6 +45,7 @@ export {
   scoreTable,
   type Table,
 } from './evaluation/tables';
+export * as faces from './faces';
 export * as features from './features';
 export { grad } from './graph/gradients';
 export {
@@ -58,8 +59,25 @@ export {
 } from './graph/graph';
 export * as ops from './graph/ops';
 export { print } from './graph/print';
+export { fromFaceApi } from './interchange/faceApi';
+export type { NamedTensor, NamedTensors } from './interchange/tensors';
+export { loadTfjsWeights, parseTfjsWeights } from './interchange/tfjs';
+export { loadTflite, parseTflite } from './interchange/tflite';
 export * as layers from './layers';
-export { type ModelFunction, type ModelOptions, modelNamed, models } from './models';
+export {
+  ageGenderNet,
+  ageGenderOutputs,
+  FACE_API_EXPRESSIONS,
+  FACE_API_PIXELS,
+  faceExpressionNet,
+  type ModelFunction,
+  type ModelOptions,
+  modelNamed,
+  models,
+  TINY_FACE_ANCHORS,
+  TINY_FACE_PIXELS,
+  tinyFaceDetector,
+} from './models';
 export { type AttachOptions, attachTraining, REPORT_COLUMNS, type TrainingGraph } from './objectives/attach';
 export { OBJECTIVE_DEFAULTS, OBJECTIVES, type ObjectiveOptions } from './objectives/options';
 export { type NamePattern, OPTIMIZERS, type OptimizerOptions, type ScheduleSettings, update } from './optim';

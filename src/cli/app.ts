@@ -43,6 +43,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     'find images that occur more than once, such as in train and test',
     () => import('./commands/duplicates.js'),
   ),
+  serve: entry('faces of a camera, live, and a training run, in a browser', () => import('./commands/serve.js')),
   bench: entry('time kernels, training steps and inference on this machine', () => import('./commands/bench.js')),
 };
 

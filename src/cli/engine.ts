@@ -9,6 +9,7 @@ import type { Summary, SummaryOptions } from '../train/summarize';
 import type { TrainHooks, TrainSettings } from '../train/train';
 import type { MeasureOptions } from './bench';
 import type { Report } from './bench/reports';
+import type { Served, ServeSettings } from './serve';
 
 export interface SynthOptions {
   readonly count: number;
@@ -51,6 +52,8 @@ export interface Engine {
   synthesize(path: string, options: SynthOptions): Promise<Record<string, number>>;
   duplicates(data: string, options: DuplicateSearch): Promise<DuplicateReport>;
   measure(options: MeasureOptions): AsyncIterable<Report>;
+  /** Serves until it is closed; `onProblem` is told what goes wrong meanwhile. */
+  serve(settings: ServeSettings, onProblem: (text: string) => void): Promise<Served>;
 }
 
 async function synthesize(path: string, options: SynthOptions): Promise<Record<string, number>> {
@@ -113,4 +116,5 @@ export const engine: Engine = {
   async *measure(options) {
     yield* (await import('./bench.js')).measure(options);
   },
+  serve: async (settings, onProblem) => (await import('./serve.js')).startServing(settings, onProblem),
 };

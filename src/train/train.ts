@@ -70,7 +70,7 @@ function createTrainer(config: TrainConfig, spec: NetworkSpec, data: ImageDatase
 }
 
 /** An epoch without what its evaluation adds. */
-type EpochSummary = Omit<EpochEvent, 'testAccuracy' | 'validationAccuracy'>;
+type EpochSummary = Omit<EpochEvent, 'testAccuracy' | 'validationAccuracy' | 'evaluation'>;
 
 /** What a run's checkpoint holds for the loop. */
 interface LoopState extends RunState {
@@ -177,6 +177,7 @@ async function finishEpoch(run: Run, epoch: number, summary: () => EpochSummary)
     ...done,
     testAccuracy: test.accuracy,
     ...(validation ? { validationAccuracy: validation.accuracy } : {}),
+    evaluation: test,
   });
   run.unevaluated = undefined;
   run.finished = { epochs: epoch + 1, step: run.step };

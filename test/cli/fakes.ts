@@ -234,6 +234,10 @@ export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
       yield fakeSetting;
       yield fakeRow;
     },
+    async serve({ port, needsFaces }) {
+      const url = `http://127.0.0.1:${port}/#token`;
+      return { url, port, ...(needsFaces ? { about: 'A fake.' } : { missing: 'no weights' }), async close() {} };
+    },
     ...changes,
   };
 }
