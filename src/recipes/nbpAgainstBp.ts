@@ -18,7 +18,7 @@ import type { RecipeRun } from './run';
 
 const METHODS: readonly { name: string; objective: ObjectiveName }[] = [
   { name: 'NBP (cka)', objective: 'cka' },
-  { name: 'NBP (hsic as printed)', objective: 'hsic' },
+  { name: 'NBP (plain hsic)', objective: 'hsic' },
   { name: 'BP', objective: 'bp' },
 ];
 
