@@ -8,6 +8,8 @@ export interface ServeSettings {
   /** Folder of the training run to show. */
   readonly run?: string;
   readonly detector?: DetectorName;
+  /** MTCNN's weights. */
+  readonly weights?: string;
   /** Folder of a run that tells expressions, `face-api` or `none`. */
   readonly classifier: string;
   /** Folder of face-api's weights. */
@@ -31,7 +33,7 @@ export interface Served {
 }
 
 function aboutOf({ detector = 'tiny', classifier, attributes }: ServeSettings): string {
-  const finder = { tiny: 'face-api’s tiny network' } satisfies Record<DetectorName, string>;
+  const finder: Record<DetectorName, string> = { tiny: 'face-api’s tiny network', mtcnn: 'MTCNN' };
   const parts = [`Faces are found by ${finder[detector]} and followed by kernelised correlation filters`];
   if (classifier !== 'none') {
     parts.push(`expressions are told by ${classifier === 'face-api' ? 'face-api’s network' : `the run ${classifier}`}`);

@@ -10,6 +10,11 @@ const options = {
   run: { type: 'text', value: 'DIR', help: 'folder of a training run to show, also while it trains' },
   port: { type: 'integer', min: 0, max: 65535, default: 8047, help: 'port on 127.0.0.1, 0: any that is free' },
   detector: { type: 'choice', choices: DETECTORS, default: 'tiny', help: 'what finds faces' },
+  weights: {
+    type: 'text',
+    value: 'PATH',
+    help: 'MTCNN’s weights: folder of its three TFLite files, or a safetensors file',
+  },
   classifier: {
     type: 'text',
     value: 'RUN',
@@ -27,7 +32,7 @@ const options = {
 } as const satisfies OptionTable;
 
 /** Options that only the live page has. */
-const FACES = ['detector', 'classifier', 'faceApi', 'attributes'] as const;
+const FACES = ['detector', 'weights', 'classifier', 'faceApi', 'attributes'] as const;
 
 export const command: Command<typeof options> = {
   spec: {
@@ -36,7 +41,9 @@ export const command: Command<typeof options> = {
     examples: ['gramian serve', 'gramian serve --run runs/mine', 'gramian serve --classifier runs/fer --port 0'],
   },
   async run({ values, given }, io, engine) {
-    const { run, port, detector, classifier, faceApi, attributes, threads } = values;
+    const { run, port, detector, weights, classifier, faceApi, attributes, threads } = values;
+    if (detector === 'mtcnn' && weights === undefined) throw new UsageError('--detector mtcnn needs --weights PATH');
+    if (detector !== 'mtcnn' && weights !== undefined) throw new UsageError('--weights is for --detector mtcnn');
     if (classifier !== 'face-api' && classifier !== 'none' && !existsSync(classifier)) {
       throw new UsageError(`--classifier expects the folder of a run, face-api or none, got "${classifier}"`);
     }
@@ -48,7 +55,7 @@ export const command: Command<typeof options> = {
     const stopListening = io.onInterrupt(stop);
     try {
       const served = await engine.serve(
-        { port, detector, classifier, attributes, needsFaces, ...present({ run, faceApi, threads }) },
+        { port, detector, classifier, attributes, needsFaces, ...present({ run, weights, faceApi, threads }) },
         (text) => io.err(`gramian: ${text}\n`),
       );
       try {
