@@ -12,6 +12,7 @@ const srcRooms: Record<string, readonly string[] | '*'> = {
   index: '*',
   cli: '*',
   recipes: '*',
+  serve: ['faces', 'report'],
   faces: ['train', 'report', 'interchange', 'data', 'models', 'layers', 'compile', 'graph'],
   features: ['train', 'data'],
   evaluation: ['train', 'data'],

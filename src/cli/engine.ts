@@ -3,12 +3,14 @@
 import type { DeviceInfo } from '../compile';
 import type { DuplicateReport } from '../data/duplicates';
 import type { DetectedFaces, DetectOptions, WatchOptions } from '../faces/photos';
+import type { Recipe, RunOptions } from '../recipes';
 import type { EndEvent, Evaluation } from '../report/events';
 import type { EvaluateOptions, Prediction } from '../train/evaluate';
 import type { Summary, SummaryOptions } from '../train/summarize';
 import type { TrainHooks, TrainSettings } from '../train/train';
 import type { MeasureOptions } from './bench';
 import type { Report } from './bench/reports';
+import type { Served, ServeSettings } from './serve';
 
 export interface SynthOptions {
   readonly count: number;
@@ -32,7 +34,16 @@ export interface DuplicateSearch {
   onProgress(stage: string, share: number): void;
 }
 
+export type { RecipeProgress } from '../recipes';
+
+/** A recipe's run as the command line asks for it; the machine is this one. */
+export type RecipeOptions = Omit<RunOptions, 'machine'>;
+
 export interface Engine {
+  /** What a list of recipes says of each. */
+  recipes(): Promise<readonly Omit<Recipe, 'run'>[]>;
+  /** Answers the path of the report. */
+  runRecipe(name: string, options: RecipeOptions): Promise<string>;
   train(settings: TrainSettings, hooks: TrainHooks): Promise<EndEvent>;
   evaluate(run: string, options: EvaluateOptions): Promise<Evaluation>;
   predict(run: string, images: readonly string[], options: { threads?: number }): AsyncIterable<Prediction>;
@@ -46,6 +57,8 @@ export interface Engine {
   synthesize(path: string, options: SynthOptions): Promise<Record<string, number>>;
   duplicates(data: string, options: DuplicateSearch): Promise<DuplicateReport>;
   measure(options: MeasureOptions): AsyncIterable<Report>;
+  /** Serves until it is closed; `onProblem` is told what goes wrong meanwhile. */
+  serve(settings: ServeSettings, onProblem: (text: string) => void): Promise<Served>;
 }
 
 async function synthesize(path: string, options: SynthOptions): Promise<Record<string, number>> {
@@ -82,7 +95,20 @@ async function duplicates(data: string, options: DuplicateSearch): Promise<Dupli
   return findDuplicates(parts, { bits, difference, ...job });
 }
 
+async function runRecipe(name: string, options: RecipeOptions): Promise<string> {
+  const { devices } = await import('../compile.js');
+  const { environment } = await import('./bench/environment.js');
+  const device = devices().find(({ id }) => id === 'cpu');
+  const found = environment({ isa: device?.isa ?? 'unknown', threads: options.threads ?? device?.threads ?? 1 });
+  const { cpu, isa, threads, node, gramian, commit, load } = found;
+  const version = commit ? `${gramian} (${commit})` : gramian;
+  const machine = { cpu, isa, threads, node, gramian: version, 'load before': load[0] };
+  return (await import('../recipes/index.js')).runRecipe(name, { ...options, machine });
+}
+
 export const engine: Engine = {
+  recipes: async () => (await import('../recipes/index.js')).recipes.map(({ run: _, ...rest }) => rest),
+  runRecipe,
   train: async (settings, hooks) => (await import('../train/train.js')).train(settings, hooks),
   evaluate: async (run, options) => (await import('../train/evaluate.js')).evaluate(run, options),
   async *predict(run, images, options) {
@@ -101,4 +127,5 @@ export const engine: Engine = {
   async *measure(options) {
     yield* (await import('./bench.js')).measure(options);
   },
+  serve: async (settings, onProblem) => (await import('./serve.js')).startServing(settings, onProblem),
 };

@@ -5,6 +5,7 @@ import { runCli } from '../../src/cli/app';
 import { command as benchCommand } from '../../src/cli/commands/bench';
 import { command as duplicatesCommand } from '../../src/cli/commands/duplicates';
 import { command as evalCommand } from '../../src/cli/commands/eval';
+import { command as serveCommand } from '../../src/cli/commands/serve';
 import { command as summaryCommand } from '../../src/cli/commands/summary';
 import { command as synthCommand } from '../../src/cli/commands/synth';
 import { command as trainCommand } from '../../src/cli/commands/train';
@@ -141,6 +142,14 @@ const REFUSED: [line: string, says: string][] = [
   ['summary cfpn denseFpn', 'expects MODEL, got "denseFpn" beside'],
   ['synth --count 5', '"synth" needs --out'],
   ['bench', '"bench" expects WHAT'],
+  ['sevre', 'did you mean "serve"?'],
+  ['serve runs/mine', '"serve" takes options only, got "runs/mine"'],
+  ['serve --port 65536', '--port expects an integer from 0 to 65535'],
+  ['serve --port -1', 'got "-1"'],
+  ['serve --host 0.0.0.0', 'no option --host'],
+  ['serve --detector tyni', 'did you mean "tiny"?'],
+  ['serve --classifier runs/none', '--classifier expects the folder of a run, face-api or none, got "runs/none"'],
+  ['serve --token a', 'no option --token'],
   ['duplicate --data mnist', 'did you mean "duplicates"?'],
   ['duplicates', '"duplicates" needs --data'],
   ['duplicates --data mnist --bits 16', '--bits expects an integer from 0 to 15'],
@@ -213,6 +222,7 @@ describe('tables', () => {
     summaryCommand,
     synthCommand,
     duplicatesCommand,
+    serveCommand,
     benchCommand,
   ].map(({ spec }) => [spec.name, spec.options]);
   const numbers = tables.flatMap(([name, table]) =>

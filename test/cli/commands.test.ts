@@ -298,6 +298,31 @@ describe('train', () => {
     expect(engine.trained[0]).not.toHaveProperty('threads');
   });
 
+  it('hands over lists of names, rates and milestones', async () => {
+    const lists = '--freeze *,!head --rates head=10,stem=.5 --schedule milestones --milestones 100,120';
+    const { engine } = await cli(`train --data mnist ${lists} --remove-from 50 --init runs/source`);
+    expect(engine.trained[0]).toMatchObject({
+      freeze: ['*', '!head'],
+      rates: { head: 10, stem: 0.5 },
+      milestones: [100, 120],
+      removeFrom: 50,
+      init: 'runs/source',
+    });
+  });
+
+  it.each([
+    ['--rates head', '--rates expects NAME=X,...'],
+    ['--rates head=fast', '--rates expects NAME=X,...'],
+    ['--rates =2', '--rates expects NAME=X,...'],
+    ['--schedule milestones --milestones 100,0', '--milestones expects epochs from 1, got "100,0"'],
+    ['--schedule milestones --milestones 1.5', '--milestones expects epochs from 1'],
+    ['--milestones 100', '--milestones is for --schedule milestones'],
+  ])('does not understand %s', async (options, message) => {
+    const { code, stderr, engine } = await cli(`train --data mnist ${options}`);
+    expect([code, engine.trained]).toEqual([2, []]);
+    expect(stderr).toContain(message);
+  });
+
   it('resumes with the settings of the run, but for what is given', async () => {
     const saved = { model: 'denseFpn', data: 'mnist', lr: 0.5, epochs: 9, out: 'elsewhere', resume: false, beta: 7 };
     const out = runFolder({ 'args.json': JSON.stringify(saved) });

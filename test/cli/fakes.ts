@@ -1,7 +1,7 @@
 // Streams and an engine for tests of the command line: everything written is kept, nothing is computed.
 import type { MeasureOptions } from '../../src/cli/bench';
 import type { Measurement, Setting } from '../../src/cli/bench/reports';
-import type { Engine } from '../../src/cli/engine';
+import type { Engine, RecipeOptions } from '../../src/cli/engine';
 import type { Io } from '../../src/cli/io';
 import type { DuplicateReport } from '../../src/data/duplicates';
 import type { WatchOptions } from '../../src/faces/photos';
@@ -161,6 +161,8 @@ export interface FakeEngine extends Engine {
   readonly measured: MeasureOptions[];
   /** What `detectFaces` and `watchFaces` were called with. */
   readonly faced: WatchOptions[];
+  /** What `runRecipe` was called with. */
+  readonly recipesRun: { name: string; options: RecipeOptions }[];
 }
 
 export function fakeFrame(index: number): FaceFrame {
@@ -180,8 +182,10 @@ export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
   const trained: TrainSettings[] = [];
   const measured: MeasureOptions[] = [];
   const faced: WatchOptions[] = [];
+  const recipesRun: { name: string; options: RecipeOptions }[] = [];
   return {
     trained,
+    recipesRun,
     measured,
     faced,
     async train(settings: TrainSettings, hooks: TrainHooks) {
@@ -233,6 +237,21 @@ export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
       options.onProgress('draw', 0.5);
       return { train: options.count - 2, validation: 1, test: 1 };
     },
+    async recipes() {
+      const cost = { smoke: 'seconds', small: '2 minutes', full: 'days' };
+      return ['first', 'second'].map((name) => ({
+        ...{ name, title: `The ${name}`, reproduces: 'paper 001 Fig. 8', cost, seed: 1, expected: 'something' },
+      }));
+    },
+    async runRecipe(name, options) {
+      recipesRun.push({ name, options });
+      const trial = { key: 'cfpn-bp', epoch: 1, epochs: 2, step: 3, loss: 0.5, accuracy: 0.25 };
+      const speed = { imagesPerSecond: 100, etaSeconds: 5 };
+      options.onProgress({ recipe: name, done: 0, trials: 2, stage: 'reading data' });
+      options.onProgress({ recipe: name, done: 0, trials: 2, trial: { ...trial, ...speed } });
+      options.onProgress({ recipe: name, done: 1, trials: 2, trial: { ...trial, key: 'cfpn-cka', ...speed } });
+      return `${options.out}/report.md`;
+    },
     async duplicates() {
       return duplicateReport;
     },
@@ -240,6 +259,10 @@ export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
       measured.push(options);
       yield fakeSetting;
       yield fakeRow;
+    },
+    async serve({ port, needsFaces }) {
+      const url = `http://127.0.0.1:${port}/#token`;
+      return { url, port, ...(needsFaces ? { about: 'A fake.' } : { missing: 'no weights' }), async close() {} };
     },
     ...changes,
   };

@@ -1,5 +1,6 @@
 // Options of the commands that look for faces: predict --detect, watch. The rule easy to break: what is not given is left to
 // faces/load.ts, which has the defaults.
+import { DETECTORS, type DetectorName } from '../../faces/load';
 import type { DetectOptions } from '../../faces/photos';
 import type { OptionTable, Values } from '../options';
 import { present, threadsOption } from './shared';
@@ -7,7 +8,7 @@ import { present, threadsOption } from './shared';
 export const faceOptions = {
   detector: {
     type: 'choice',
-    choices: ['tiny', 'mtcnn'],
+    choices: DETECTORS,
     default: 'tiny',
     help: "what finds faces: face-api's tiny detector, or MTCNN with --weights",
   },
@@ -40,7 +41,7 @@ export function recognizerOptions(
 ): DetectOptions {
   const { detector, weights, faceApi, size, threshold, minFace, attributes, threads, run, out } = values;
   return {
-    ...{ detector: detector as 'tiny' | 'mtcnn', attributes },
+    ...{ detector: detector as DetectorName, attributes },
     ...present({ weights, faceApi, size, threshold, minFace, threads, run, out }),
   };
 }
