@@ -23,12 +23,17 @@ Napi::Value devices(const Napi::CallbackInfo& info) {
     Napi::Object device = Napi::Object::New(env);
     device.Set("id", report.id);
     device.Set("available", report.available);
-    if (report.available) {
-      device.Set("isa", report.isa);
-      device.Set("threads", report.threads);
-    } else {
-      device.Set("reason", report.reason);
-    }
+    const auto text = [&](const char* key, const std::string& value) {
+      if (!value.empty()) device.Set(key, value);
+    };
+    text("isa", report.isa);
+    text("reason", report.reason);
+    text("name", report.name);
+    text("driver", report.driver);
+    text("toolkit", report.toolkit);
+    text("image", report.image);
+    if (report.threads > 0) device.Set("threads", report.threads);
+    if (report.memory_bytes > 0) device.Set("memoryBytes", static_cast<double>(report.memory_bytes));
     list[list.Length()] = device;
   }
   return list;

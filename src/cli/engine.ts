@@ -2,6 +2,8 @@
 // rule easy to break: everything is loaded when first called, so that help and mistakes are answered without the addon.
 import type { DeviceInfo } from '../compile';
 import type { DuplicateReport } from '../data/duplicates';
+import type { DetectedFaces, DetectOptions, WatchOptions } from '../faces/photos';
+import type { Recipe, RunOptions } from '../recipes';
 import type { EndEvent, Evaluation } from '../report/events';
 import type { EvaluateOptions, Prediction } from '../train/evaluate';
 import type { Summary, SummaryOptions } from '../train/summarize';
@@ -32,10 +34,23 @@ export interface DuplicateSearch {
   onProgress(stage: string, share: number): void;
 }
 
+export type { RecipeProgress } from '../recipes';
+
+/** A recipe's run as the command line asks for it; the machine is this one. */
+export type RecipeOptions = Omit<RunOptions, 'machine'>;
+
 export interface Engine {
+  /** What a list of recipes says of each. */
+  recipes(): Promise<readonly Omit<Recipe, 'run'>[]>;
+  /** Answers the path of the report. */
+  runRecipe(name: string, options: RecipeOptions): Promise<string>;
   train(settings: TrainSettings, hooks: TrainHooks): Promise<EndEvent>;
   evaluate(run: string, options: EvaluateOptions): Promise<Evaluation>;
   predict(run: string, images: readonly string[], options: { threads?: number }): AsyncIterable<Prediction>;
+  /** The faces of each photograph, in order. */
+  detectFaces(photos: readonly string[], options: DetectOptions): AsyncIterable<DetectedFaces>;
+  /** The faces of every frame of a folder of images or a film. */
+  watchFaces(source: string, options: WatchOptions): AsyncIterable<DetectedFaces>;
   summarize(model: string, options: SummaryOptions): Promise<Summary>;
   devices(): Promise<readonly DeviceInfo[]>;
   /** Draws faces and writes them as a FER2013 CSV; answers the images in each split. */
@@ -80,11 +95,30 @@ async function duplicates(data: string, options: DuplicateSearch): Promise<Dupli
   return findDuplicates(parts, { bits, difference, ...job });
 }
 
+async function runRecipe(name: string, options: RecipeOptions): Promise<string> {
+  const { devices } = await import('../compile.js');
+  const { environment } = await import('./bench/environment.js');
+  const device = devices().find(({ id }) => id === 'cpu');
+  const found = environment({ isa: device?.isa ?? 'unknown', threads: options.threads ?? device?.threads ?? 1 });
+  const { cpu, isa, threads, node, gramian, commit, load } = found;
+  const version = commit ? `${gramian} (${commit})` : gramian;
+  const machine = { cpu, isa, threads, node, gramian: version, 'load before': load[0] };
+  return (await import('../recipes/index.js')).runRecipe(name, { ...options, machine });
+}
+
 export const engine: Engine = {
+  recipes: async () => (await import('../recipes/index.js')).recipes.map(({ run: _, ...rest }) => rest),
+  runRecipe,
   train: async (settings, hooks) => (await import('../train/train.js')).train(settings, hooks),
   evaluate: async (run, options) => (await import('../train/evaluate.js')).evaluate(run, options),
   async *predict(run, images, options) {
     yield* (await import('../train/evaluate.js')).predict(run, images, options);
+  },
+  async *detectFaces(photos, options) {
+    yield* (await import('../faces/photos.js')).detectFaces(photos, options);
+  },
+  async *watchFaces(source, options) {
+    yield* (await import('../faces/photos.js')).watchFaces(source, options);
   },
   summarize: async (model, options) => (await import('../train/summarize.js')).summarize(model, options),
   devices: async () => (await import('../compile.js')).devices(),

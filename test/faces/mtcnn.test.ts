@@ -398,8 +398,8 @@ describe('Mtcnn', () => {
     const faces = await detector.detect(image);
     expect(faces.length).toBeGreaterThan(0);
     for (const { box: found, landmarks, score } of faces) {
-      // The logits ask for three quarters of bright pixels, which poolings favour a little.
-      expect(intersection(found, box) / (found.width * found.height)).toBeGreaterThan(0.65);
+      // The logits ask for three quarters of bright cells; poolings let a cell count by its brightest pixel.
+      expect(intersection(found, box) / (found.width * found.height)).toBeGreaterThan(0.55);
       expect(score).toBeGreaterThan(0.7);
       // Offsets and landmark coordinates are all 0: a square whose left upper corner all landmarks are.
       expect(found.width).toBeCloseTo(found.height, 5);

@@ -1,0 +1,33 @@
+// See table.h. A new file of kernels adds its list here, and its base name to nothing else.
+#include "cuda/kernels/table.h"
+
+namespace gramian::cuda {
+
+extern const KernelList kElementwiseKernels, kMatmulKernels, kSoftmaxKernels, kOptimizerKernels;
+
+namespace {
+
+const KernelList* const kLists[] = {&kElementwiseKernels, &kMatmulKernels, &kSoftmaxKernels, &kOptimizerKernels};
+
+}  // namespace
+
+const Kernel* find_kernel(const std::string& op) {
+  for (const KernelList* list : kLists)
+    for (size_t i = 0; i < list->count; ++i)
+      if (op == list->kernels[i].op) return &list->kernels[i];
+  return nullptr;
+}
+
+bool fuses(Fusion fusion) {
+  switch (fusion) {
+    case Fusion::fold_batch_norms:
+    case Fusion::backward:
+    case Fusion::separable:
+    case Fusion::finish:
+    case Fusion::residual:
+      return false;
+  }
+  return false;
+}
+
+}  // namespace gramian::cuda
