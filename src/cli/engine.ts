@@ -2,6 +2,7 @@
 // rule easy to break: everything is loaded when first called, so that help and mistakes are answered without the addon.
 import type { DeviceInfo } from '../compile';
 import type { DuplicateReport } from '../data/duplicates';
+import type { DetectedFaces, DetectOptions, WatchOptions } from '../faces/photos';
 import type { Recipe, RunOptions } from '../recipes';
 import type { EndEvent, Evaluation } from '../report/events';
 import type { EvaluateOptions, Prediction } from '../train/evaluate';
@@ -46,6 +47,10 @@ export interface Engine {
   train(settings: TrainSettings, hooks: TrainHooks): Promise<EndEvent>;
   evaluate(run: string, options: EvaluateOptions): Promise<Evaluation>;
   predict(run: string, images: readonly string[], options: { threads?: number }): AsyncIterable<Prediction>;
+  /** The faces of each photograph, in order. */
+  detectFaces(photos: readonly string[], options: DetectOptions): AsyncIterable<DetectedFaces>;
+  /** The faces of every frame of a folder of images or a film. */
+  watchFaces(source: string, options: WatchOptions): AsyncIterable<DetectedFaces>;
   summarize(model: string, options: SummaryOptions): Promise<Summary>;
   devices(): Promise<readonly DeviceInfo[]>;
   /** Draws faces and writes them as a FER2013 CSV; answers the images in each split. */
@@ -108,6 +113,12 @@ export const engine: Engine = {
   evaluate: async (run, options) => (await import('../train/evaluate.js')).evaluate(run, options),
   async *predict(run, images, options) {
     yield* (await import('../train/evaluate.js')).predict(run, images, options);
+  },
+  async *detectFaces(photos, options) {
+    yield* (await import('../faces/photos.js')).detectFaces(photos, options);
+  },
+  async *watchFaces(source, options) {
+    yield* (await import('../faces/photos.js')).watchFaces(source, options);
   },
   summarize: async (model, options) => (await import('../train/summarize.js')).summarize(model, options),
   devices: async () => (await import('../compile.js')).devices(),

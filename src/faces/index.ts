@@ -12,6 +12,7 @@ export {
   loadDetector,
   loadRecognizer,
 } from './load';
+export { Mtcnn, type MtcnnOptions, mtcnnWeights } from './mtcnn';
 export { type FramesOptions, Recognizer, type RecognizerOptions } from './recognizer';
 export { resizeArea, resizeBilinear } from './resize';
 export { type RunClassifierOptions, runClassifier } from './runClassifier';

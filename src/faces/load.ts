@@ -3,22 +3,27 @@
 import { ArgumentError } from '../errors';
 import { faceApiAttributes, faceApiClassifier, faceApiWeights } from './faceApi';
 import type { KcfOptions } from './kcf';
+import { Mtcnn } from './mtcnn';
 import { Recognizer } from './recognizer';
 import { runClassifier } from './runClassifier';
 import { TinyDetector } from './tinyDetector';
 import type { CropOptions, Detector } from './types';
 
-export const DETECTORS = ['tiny'] as const;
+export const DETECTORS = ['tiny', 'mtcnn'] as const;
 export type DetectorName = (typeof DETECTORS)[number];
 
 export interface LoadDetectorOptions {
-  /** `tiny` (face-api's tiny detector) by default. */
+  /** `tiny` (face-api's tiny detector) by default; `mtcnn` needs `weights`. */
   readonly detector?: DetectorName;
+  /** MTCNN's weights: a folder with its three TFLite files, or a safetensors file. */
+  readonly weights?: string;
+  /** MTCNN looks for no smaller faces, in pixels. */
+  readonly minFace?: number;
   /** Folder of face-api's weights; that of the installed package @vladmandic/face-api when absent. */
   readonly faceApi?: string;
   /** The tiny detector's resolution, a multiple of 32. */
   readonly size?: number;
-  /** Detections score more than this, 0 to 1. */
+  /** The tiny detector's detections score more than this, 0 to 1. */
   readonly threshold?: number;
   readonly threads?: number;
 }
@@ -44,12 +49,20 @@ function given<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], un
 
 /** Rejects with ArgumentError for a wrong option, DataError, InterchangeError or CheckpointError for missing or wrong weights. */
 export async function loadDetector(options: LoadDetectorOptions = {}): Promise<Detector> {
-  const { detector = 'tiny', faceApi, size, threshold, threads } = options;
+  const { detector = 'tiny', faceApi, weights, minFace, size, threshold, threads } = options;
   if (!DETECTORS.includes(detector)) {
     throw new ArgumentError(`[detector] expected one of ${DETECTORS.join(', ')}, got ${JSON.stringify(detector)}`);
   }
-  const weights = await faceApiWeights('tiny_face_detector', faceApi);
-  return TinyDetector.load({ weights, ...given({ size, threshold, threads }) });
+  if (detector === 'mtcnn') {
+    if (weights === undefined) {
+      throw new ArgumentError(
+        '[detector] mtcnn needs weights: a folder with pnet.tflite, rnet.tflite and onet.tflite, or a .safetensors file',
+      );
+    }
+    return Mtcnn.load({ weights, ...given({ minFace, threads }) });
+  }
+  const tiny = await faceApiWeights('tiny_face_detector', faceApi);
+  return TinyDetector.load({ weights: tiny, ...given({ size, threshold, threads }) });
 }
 
 /** Rejects as loadDetector(). */

@@ -33,33 +33,46 @@ function checkSize(op: string, width: number, height: number): void {
   throw new ArgumentError(`[${op}] a size has whole extents of 1 to 16384, got ${width}x${height}`);
 }
 
+/**
+ * Samples an image where rows and columns cross, rounded to bytes: out[offset ...] becomes rows x columns x channels bytes.
+ * The inner loop of every cut and patch, so it makes no closures and reads each index once.
+ */
+export function sampleGrid(
+  { pixels, width, channels }: Image,
+  columns: Interpolation,
+  rows: Interpolation,
+  out: Uint8Array,
+  offset = 0,
+): void {
+  const [count, lines] = [columns.low.length, rows.low.length];
+  for (let y = 0, to = offset; y < lines; y += 1) {
+    const above = rows.low[y]! * width * channels;
+    const below = rows.high[y]! * width * channels;
+    const fy = rows.share[y]!;
+    for (let x = 0; x < count; x += 1) {
+      const left = columns.low[x]! * channels;
+      const right = columns.high[x]! * channels;
+      const fx = columns.share[x]!;
+      for (let c = 0; c < channels; c += 1, to += 1) {
+        const a = pixels[above + left + c]!;
+        const d = pixels[below + left + c]!;
+        const top = a + fx * (pixels[above + right + c]! - a);
+        const bottom = d + fx * (pixels[below + right + c]! - d);
+        out[to] = top + fy * (bottom - top) + 0.5;
+      }
+    }
+  }
+}
+
 /** Bilinear, without smoothing: for enlarging, and for networks that were trained so. Rounded to bytes. */
 export function resizeBilinear(image: Image, width: number, height: number): Image {
   checkImage('resizeBilinear', image);
   checkSize('resizeBilinear', width, height);
-  const { pixels, channels } = image;
   const columns = interpolation(width, image.width, (i) => ((i + 0.5) * image.width) / width - 0.5);
   const rows = interpolation(height, image.height, (i) => ((i + 0.5) * image.height) / height - 0.5);
-  const resized = new Uint8Array(width * height * channels);
-  for (let y = 0, to = 0; y < height; y += 1) {
-    const above = rows.low[y]! * image.width;
-    const below = rows.high[y]! * image.width;
-    const fy = rows.share[y]!;
-    for (let x = 0; x < width; x += 1) {
-      const left = columns.low[x]!;
-      const right = columns.high[x]!;
-      const fx = columns.share[x]!;
-      for (let c = 0; c < channels; c += 1, to += 1) {
-        const a = pixels[(above + left) * channels + c]!;
-        const b = pixels[(above + right) * channels + c]!;
-        const d = pixels[(below + left) * channels + c]!;
-        const e = pixels[(below + right) * channels + c]!;
-        const top = a + fx * (b - a);
-        resized[to] = top + fy * (d + fx * (e - d) - top) + 0.5;
-      }
-    }
-  }
-  return { pixels: resized, width, height, channels };
+  const pixels = new Uint8Array(width * height * image.channels);
+  sampleGrid(image, columns, rows, pixels);
+  return { pixels, width, height, channels: image.channels };
 }
 
 /** For each of `count` cells the source pixels it covers: the first one, and the share of each, as one list. */

@@ -4,6 +4,8 @@ import type { Measurement, Setting } from '../../src/cli/bench/reports';
 import type { Engine, RecipeOptions } from '../../src/cli/engine';
 import type { Io } from '../../src/cli/io';
 import type { DuplicateReport } from '../../src/data/duplicates';
+import type { WatchOptions } from '../../src/faces/photos';
+import type { FaceFrame } from '../../src/faces/types';
 import type { EndEvent, Evaluation, TrainEvent } from '../../src/report/events';
 import type { TrainHooks, TrainSettings } from '../../src/train/train';
 
@@ -157,19 +159,35 @@ export interface FakeEngine extends Engine {
   readonly trained: TrainSettings[];
   /** What `measure` was called with. */
   readonly measured: MeasureOptions[];
+  /** What `detectFaces` and `watchFaces` were called with. */
+  readonly faced: WatchOptions[];
   /** What `runRecipe` was called with. */
   readonly recipesRun: { name: string; options: RecipeOptions }[];
+}
+
+export function fakeFrame(index: number): FaceFrame {
+  const face = {
+    ...{ id: 1, box: { x: 10.4, y: 20, width: 30, height: 40.6 }, score: 0.9, confidence: 1, age: 30.7 },
+    expressions: { happy: 0.875, sad: 0.125 },
+    gender: { label: 'female' as const, probability: 0.75 },
+  };
+  return {
+    ...{ index, width: 64, height: 48, detected: index === 0, faces: [face] },
+    timings: { detect: 4, track: 1, crop: 1, classify: 2, total: 8 },
+  };
 }
 
 /** An engine that answers at once; `changes` replaces single functions. */
 export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
   const trained: TrainSettings[] = [];
   const measured: MeasureOptions[] = [];
+  const faced: WatchOptions[] = [];
   const recipesRun: { name: string; options: RecipeOptions }[] = [];
   return {
     trained,
     recipesRun,
     measured,
+    faced,
     async train(settings: TrainSettings, hooks: TrainHooks) {
       trained.push(settings);
       const end = endEvent(settings.out ?? 'runs/none');
@@ -181,6 +199,14 @@ export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
     },
     async *predict(_, images) {
       for (const image of images) yield { image, label: 'cat', probabilities: { cat: 0.875, dog: 0.125 } };
+    },
+    async *detectFaces(photos, options) {
+      faced.push(options);
+      for (const image of photos) yield { image, ...fakeFrame(0), annotated: `${options.out}/x.png` };
+    },
+    async *watchFaces(image, options) {
+      faced.push(options);
+      for (let index = 0; index < 3; index += 1) yield { image, ...fakeFrame(index) };
     },
     async summarize(model, options) {
       return {
