@@ -9,7 +9,7 @@ import { type Io, json, processIo } from '../src/cli/io';
 import { type CommandSpec, parseOptions, UsageError, type Values } from '../src/cli/options';
 import { devices } from '../src/compile';
 import { GramianError } from '../src/errors';
-import { DETECTORS, type DetectorName } from '../src/faces/load';
+import { DETECTORS, type DetectorName } from '../src/faces/names';
 import { PHOTOGRAPHS, type Photograph, photograph } from '../test/faces/photographs';
 import { faceApiPeer } from './faces/peer';
 import { classifyRows, type SpeedRow, STAGES, speedRows } from './faces/speed';

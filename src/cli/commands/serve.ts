@@ -1,7 +1,7 @@
 // gramian serve: a page on this computer that finds faces in a camera, and one that shows a training run while it trains. It
 // runs until Ctrl-C, which is its ordinary end: the exit code is then 0.
 import { existsSync } from 'node:fs';
-import { DETECTORS } from '../../faces/load';
+import { DETECTORS } from '../../faces/names';
 import { json } from '../io';
 import { type OptionTable, UsageError } from '../options';
 import { type Command, jsonOption, present, threadsOption } from './shared';
