@@ -1,20 +1,14 @@
 // Starts what `gramian serve` shows: the recogniser, when there are weights for one, and the server over it. Called through
 // engine.ts. The rule easy to break: the recogniser belongs to whoever loaded it, so it is freed here, after the server.
 import { GramianError } from '../errors';
-import type { DetectorName } from '../faces';
+import type { DetectorName, LoadRecognizerOptions } from '../faces';
 
 export interface ServeSettings {
   readonly port: number;
   /** Folder of the training run to show. */
   readonly run?: string;
-  readonly detector?: DetectorName;
-  /** Folder of a run that tells expressions, `face-api` or `none`. */
-  readonly classifier: string;
-  /** Folder of face-api's weights. */
-  readonly faceApi?: string;
-  /** Gender and age are estimated too. */
-  readonly attributes: boolean;
-  readonly threads?: number;
+  /** What finds faces and what tells expressions. */
+  readonly faces: LoadRecognizerOptions;
   /** The live page was asked for: without weights for it nothing starts. Else only the run is shown then. */
   readonly needsFaces: boolean;
 }
@@ -30,7 +24,7 @@ export interface Served {
   close(): Promise<void>;
 }
 
-function aboutOf({ detector = 'tiny', classifier, attributes }: ServeSettings): string {
+function aboutOf({ detector = 'tiny', run: classifier = 'face-api', attributes }: LoadRecognizerOptions): string {
   const finder: Record<DetectorName, string> = { tiny: 'face-api’s tiny network', mtcnn: 'MTCNN' };
   const parts = [`Faces are found by ${finder[detector]} and followed by kernelised correlation filters`];
   if (classifier !== 'none') {
@@ -42,16 +36,16 @@ function aboutOf({ detector = 'tiny', classifier, attributes }: ServeSettings): 
 
 /** Rejects as `serve` and, when the live page is needed, as `loadRecognizer`. */
 export async function startServing(settings: ServeSettings, onProblem: (text: string) => void): Promise<Served> {
-  const { port, run, classifier, needsFaces, ...rest } = settings;
+  const { port, run, needsFaces } = settings;
   const { loadRecognizer } = await import('../faces/index.js');
   const { serve } = await import('../serve/server.js');
   let missing: string | undefined;
-  const faces = await loadRecognizer({ ...rest, run: classifier }).catch((error: unknown) => {
+  const faces = await loadRecognizer(settings.faces).catch((error: unknown) => {
     if (needsFaces || !(error instanceof GramianError)) throw error;
     missing = error.message;
     return undefined;
   });
-  const about = aboutOf(settings);
+  const about = aboutOf(settings.faces);
   try {
     const server = await serve({
       port,

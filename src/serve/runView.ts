@@ -88,7 +88,10 @@ function facts(run: RunFollower): [string, string][] {
     ['epochs', typeof config.epochs === 'number' ? `${done} of ${config.epochs}` : String(done)],
     ['steps', formatIf(end?.step ?? step?.step ?? epoch?.step, String)],
     ['images a second', formatIf(end?.imagesPerSecond ?? step?.imagesPerSecond, formatNumber)],
-    ['learning rate', end ? undefined : formatIf(step?.learningRate, formatNumber)],
+    [
+      'learning rate',
+      end ? undefined : formatIf(step?.learningRate, (value) => formatNumber(Number(value.toPrecision(3)))),
+    ],
     ['seconds left', end ? undefined : formatIf(step?.etaSeconds, (value) => formatNumber(Math.round(value)))],
     ['seconds', formatIf(end?.seconds, formatNumber)],
   ];

@@ -153,6 +153,8 @@ const REFUSED: [line: string, says: string][] = [
   ['serve --host 0.0.0.0', 'no option --host'],
   ['serve --detector tyni', 'did you mean "tiny"?'],
   ['serve --classifier runs/none', '--classifier expects the folder of a run, face-api or none, got "runs/none"'],
+  ['serve --detector mtcnn', '--detector mtcnn needs --weights PATH'],
+  ['serve --weights w', '--weights is for --detector mtcnn'],
   ['serve --token a', 'no option --token'],
   ['duplicate --data mnist', 'did you mean "duplicates"?'],
   ['duplicates', '"duplicates" needs --data'],

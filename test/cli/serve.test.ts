@@ -50,7 +50,7 @@ describe('serve', () => {
     expect(io.stdout).toBe('A fake.\nhttp://127.0.0.1:8047/#token\nOpen this address in a browser; Ctrl-C ends.\n');
     expect(io.stderr).toBe('gramian: a frame failed\n');
     expect(settings).toEqual({
-      ...{ port: 8047, detector: 'tiny', classifier: 'face-api', attributes: false, needsFaces: true },
+      ...{ port: 8047, needsFaces: true, faces: { detector: 'tiny', run: 'face-api', attributes: false } },
     });
   });
 
@@ -63,7 +63,7 @@ describe('serve', () => {
 
   it('of a run with an option of faces needs both', async () => {
     const { settings, io } = await serving(`serve --run ${dir}/later --classifier ${dir} --attributes`);
-    expect(settings).toMatchObject({ classifier: dir, attributes: true, needsFaces: true });
+    expect(settings).toMatchObject({ faces: { run: dir, attributes: true }, needsFaces: true });
     expect(io.stderr).toContain(`note: ${dir}/later is not there yet`);
   });
 

@@ -1,33 +1,26 @@
 // gramian serve: a page on this computer that finds faces in a camera, and one that shows a training run while it trains. It
 // runs until Ctrl-C, which is its ordinary end: the exit code is then 0.
 import { existsSync } from 'node:fs';
-import { DETECTORS } from '../../faces/names';
 import { json } from '../io';
 import { type OptionTable, UsageError } from '../options';
-import { type Command, jsonOption, present, threadsOption } from './shared';
+import { faceOptions, recognizerOptions } from './faceOptions';
+import { type Command, jsonOption, present } from './shared';
 
 const options = {
   run: { type: 'text', value: 'DIR', help: 'folder of a training run to show, also while it trains' },
   port: { type: 'integer', min: 0, max: 65535, default: 8047, help: 'port on 127.0.0.1, 0: any that is free' },
-  detector: { type: 'choice', choices: DETECTORS, default: 'tiny', help: 'what finds faces' },
   classifier: {
     type: 'text',
     value: 'RUN',
     default: 'face-api',
     help: 'what tells expressions: folder of a run, face-api or none',
   },
-  faceApi: {
-    type: 'text',
-    value: 'DIR',
-    help: 'folder of face-api’s weights; by default that of the installed package',
-  },
-  attributes: { type: 'flag', help: 'estimate gender and age too' },
-  threads: threadsOption,
+  ...faceOptions,
   json: jsonOption,
 } as const satisfies OptionTable;
 
 /** Options that only the live page has. */
-const FACES = ['detector', 'classifier', 'faceApi', 'attributes'] as const;
+const FACES = ['classifier', ...Object.keys(faceOptions).filter((key) => key !== 'threads')];
 
 export const command: Command<typeof options> = {
   spec: {
@@ -36,7 +29,9 @@ export const command: Command<typeof options> = {
     examples: ['gramian serve', 'gramian serve --run runs/mine', 'gramian serve --classifier runs/fer --port 0'],
   },
   async run({ values, given }, io, engine) {
-    const { run, port, detector, classifier, faceApi, attributes, threads } = values;
+    const { run, port, classifier, detector, weights } = values;
+    if (detector === 'mtcnn' && weights === undefined) throw new UsageError('--detector mtcnn needs --weights PATH');
+    if (detector !== 'mtcnn' && weights !== undefined) throw new UsageError('--weights is for --detector mtcnn');
     if (classifier !== 'face-api' && classifier !== 'none' && !existsSync(classifier)) {
       throw new UsageError(`--classifier expects the folder of a run, face-api or none, got "${classifier}"`);
     }
@@ -48,7 +43,7 @@ export const command: Command<typeof options> = {
     const stopListening = io.onInterrupt(stop);
     try {
       const served = await engine.serve(
-        { port, detector, classifier, attributes, needsFaces, ...present({ run, faceApi, threads }) },
+        { port, needsFaces, faces: recognizerOptions({ ...values, run: classifier }), ...present({ run }) },
         (text) => io.err(`gramian: ${text}\n`),
       );
       try {

@@ -74,11 +74,15 @@ function change(card: Card, face: TrackedFace): void {
   }
 }
 
+/** Milliseconds between changes of the same faces; bars that move faster are not read, only painted. */
+const CHANGE_MS = 100;
+
 /** Keeps the list in step with the answers. */
 export class FaceCards {
   readonly #list: HTMLElement;
   readonly #none: HTMLElement;
   readonly #cards = new Map<number, Card>();
+  #changed = Number.NEGATIVE_INFINITY;
 
   constructor(list: HTMLElement, none: HTMLElement) {
     this.#list = list;
@@ -87,6 +91,10 @@ export class FaceCards {
 
   show(faces: readonly TrackedFace[]): void {
     const seen = new Set(faces.map(({ id }) => id));
+    const same = seen.size === this.#cards.size && faces.every(({ id }) => this.#cards.has(id));
+    const now = performance.now();
+    if (same && now - this.#changed < CHANGE_MS) return;
+    this.#changed = now;
     for (const [id, { item }] of this.#cards) {
       if (seen.has(id)) continue;
       item.remove();

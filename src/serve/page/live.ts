@@ -82,7 +82,7 @@ class Meter {
 const meter = new Meter();
 
 /** Announces the number of faces when it changes, and not for every flicker. */
-let announced = 0;
+let announced = Number.NEGATIVE_INFINITY;
 function announce(count: number): void {
   const now = performance.now();
   const text = `${count === 0 ? 'No face' : count === 1 ? 'One face' : `${count} faces`}${source.kind === 'photo' ? ' in the photograph' : ''}.`;
@@ -142,7 +142,7 @@ function stop(): number {
   Object.assign(source, { kind: 'none', opened: source.opened + 1, restart: true });
   cards.show([]);
   meter.reset();
-  announced = 0;
+  announced = Number.NEGATIVE_INFINITY;
   layout();
   return source.opened;
 }

@@ -5,6 +5,8 @@ import type { FaceFrame, TrackedFace } from '../../faces/types';
 /** Colours of faces by number, told apart on light and on dark pictures; each has its text colour. */
 const COLORS = ['#5aa2ff', '#ff9a4d', '#48d597', '#d28bff', '#ffd24d', '#4fd6e8'];
 const LABEL_INK = '#10151d';
+/** Pixels of a picture below which labels are short. */
+const NARROW = 480;
 
 export function faceColor(id: number): string {
   return COLORS[(id - 1) % COLORS.length] as string;
@@ -26,9 +28,12 @@ export function drawFaces(canvas: HTMLCanvasElement, frame: FaceFrame | undefine
   const context = canvas.getContext('2d');
   if (!context) return;
   const ratio = devicePixelRatio || 1;
-  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
+  const width = canvas.clientWidth;
+  const size = [Math.round(width * ratio), Math.round(canvas.clientHeight * ratio)] as const;
+  // Setting a canvas's size makes a new one, which costs more than wiping the old one.
+  if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, ...size);
   if (!frame) return;
   context.scale(ratio, ratio);
   const scale = width / frame.width;
@@ -68,7 +73,9 @@ function drawBox(context: CanvasRenderingContext2D, box: ScreenBox, color: strin
 
 function drawLabel(context: CanvasRenderingContext2D, box: ScreenBox, face: TrackedFace, width: number): void {
   const guess = likeliest(face);
-  const text = guess ? `${face.id}  ${guess[0]} ${percent(guess[1])}` : String(face.id);
+  // On a narrow screen faces stand close and labels would cover each other; the cards have the shares.
+  const share = guess && width >= NARROW ? ` ${percent(guess[1])}` : '';
+  const text = guess ? `${face.id}  ${guess[0]}${share}` : String(face.id);
   context.font = '600 13px system-ui, sans-serif';
   const needed = context.measureText(text).width + 16;
   const x = Math.max(2, Math.min(box.x, width - needed - 2));
