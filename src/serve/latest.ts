@@ -18,7 +18,7 @@ interface Seat<Frame> {
 /** Places that share one engine. */
 export class Turns<Frame> {
   readonly #seats = new Set<Seat<Frame>>();
-  #running = false;
+  #running: Promise<void> | undefined;
 
   /** @param work recognises a frame and answers it; it must not throw or reject. */
   join(work: (frame: Frame) => Promise<void>): Place<Frame> {
@@ -26,9 +26,11 @@ export class Turns<Frame> {
     this.#seats.add(seat);
     return {
       offer: (frame) => {
+        // A run that found nothing to do would end before it is known to run.
+        if (!this.#seats.has(seat)) return undefined;
         const older = seat.waiting;
-        if (this.#seats.has(seat)) seat.waiting = frame;
-        if (!this.#running) void this.#run();
+        seat.waiting = frame;
+        this.#running ??= this.#run();
         return older;
       },
       leave: () => {
@@ -38,14 +40,18 @@ export class Turns<Frame> {
     };
   }
 
+  /** Settles when the frame in work, if there is one, is done and none waits. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
   async #run(): Promise<void> {
-    this.#running = true;
     for (let seat = this.#next(); seat; seat = this.#next()) {
       const frame = seat.waiting as Frame;
       seat.waiting = undefined;
       await seat.work(frame);
     }
-    this.#running = false;
+    this.#running = undefined;
   }
 
   /** The first place with a frame, which then goes to the end of the line. */

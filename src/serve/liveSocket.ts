@@ -122,7 +122,10 @@ export class LiveSockets {
     });
   }
 
-  /** Says goodbye to all, waits a moment for their answer, and cuts off those who gave none. */
+  /**
+   * Says goodbye to all, waits a moment for their answer, and cuts off those who gave none. Afterwards no frame is in work, so
+   * the recogniser may be disposed of.
+   */
   async close(): Promise<void> {
     clearInterval(this.#look);
     const closed = [...this.#clients].map((client) => {
@@ -131,6 +134,7 @@ export class LiveSockets {
       return gone;
     });
     await Promise.all(closed);
+    await this.#turns.idle();
     this.#server.close();
   }
 

@@ -270,6 +270,15 @@ describe.skipIf(!CHROMIUM)('in Chromium', () => {
       await other.close();
     });
 
+    it('to faces where there are none is said', async () => {
+      const only = await serve({ run: join(dir, 'run') });
+      const { page, troubles } = await openPage(browser, only.url.replace('/run#', '/#'));
+      await says(page, '#status', /looks for no faces/);
+      expect(await page.locator('#to-run').isVisible()).toBe(true);
+      expect(troubles).toEqual([]);
+      await only.close();
+    });
+
     it('that ends is said', async () => {
       const short = await serve({ faces: recognizer, about: '' });
       const { page } = await openPage(browser, short.url);

@@ -232,6 +232,28 @@ describe('starting and closing', () => {
     await expect(openRaw(server)).rejects.toThrow();
   });
 
+  it('finishes the frame in work before it says that it is closed', async () => {
+    let open = (): void => undefined;
+    started.faces.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const client = await openClient(started.server);
+    client.send(grey(0));
+    client.send(grey(1));
+    await expect.poll(() => started.faces.seen.length).toBe(1);
+    let closed = false;
+    const closing = started.server.close().then(() => {
+      closed = true;
+    });
+    expect(await client.closed).toBe(1001);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(closed).toBe(false);
+    open();
+    await closing;
+    expect(started.faces.seen.length).toBe(1);
+    expect(started.problems).toEqual([]);
+  });
+
   it('serves a run without a live page', async () => {
     await started.server.close();
     const server = await serve({ run: 'runs/none' });

@@ -58,6 +58,11 @@ describe('turns', () => {
     await finish();
     await finish();
     expect(done).toEqual(['first 1']);
+    expect(second.offer('second 3')).toBeUndefined();
+    first.offer('first 2');
+    expect(done).toEqual(['first 1', 'first 2']);
+    await finish();
+    await turns.idle();
   });
 });
 

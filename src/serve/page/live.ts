@@ -2,7 +2,7 @@
 // easy to break: a frame is sent only when the connection is ready for it; a video shows on while frames are left out.
 import type { FaceFrame } from '../../faces/types';
 import { askAbout, byId, takeToken } from './access.js';
-import { Connection } from './connection.js';
+import { Connection, type Handlers } from './connection.js';
 import { FaceCards } from './faceCards.js';
 import { drawFaces } from './overlay.js';
 import type { FrameLimits } from './protocol.js';
@@ -91,7 +91,8 @@ function announce(count: number): void {
   say(text);
 }
 
-const connection = new Connection(token, {
+let connection: Connection | undefined;
+const handlers: Handlers = {
   hello(message) {
     limits = message.limits;
     byId('about', HTMLElement).textContent = message.about;
@@ -118,10 +119,10 @@ const connection = new Connection(token, {
       (error: Error) => say(error.message, true),
     );
   },
-});
+};
 
 function send(image: ReturnType<typeof grabVideo>): void {
-  if (!image) return;
+  if (!image || !connection) return;
   const sequence = connection.send({ ...image, restart: source.restart });
   if (source.restart) source.firstFrame = sequence;
   source.restart = false;
@@ -166,7 +167,7 @@ function layout(): void {
 /** Sends the video's pictures as long as it is the source. */
 function follow(opened: number): void {
   if (source.opened !== opened) return;
-  if (limits && !document.hidden && video.readyState >= video.HAVE_CURRENT_DATA && connection.ready) {
+  if (limits && !document.hidden && video.readyState >= video.HAVE_CURRENT_DATA && connection?.ready) {
     send(grabVideo(video, limits));
   }
   onVideoFrame(video, () => follow(opened));
@@ -187,8 +188,14 @@ async function startCamera(): Promise<void> {
   const stream = await openCamera(devices.value);
   if (source.opened !== opened) return stream.getTracks().forEach((track) => void track.stop());
   video.srcObject = stream;
+  const [track] = stream.getVideoTracks();
+  track?.addEventListener('ended', () => {
+    if (source.opened !== opened) return;
+    stop();
+    say('The camera was switched off.', true);
+  });
   await play('camera', opened);
-  const current = stream.getVideoTracks()[0]?.getSettings().deviceId;
+  const current = track?.getSettings().deviceId;
   const options = (await cameras()).map(({ id, name }) => new Option(name, id, false, id === current));
   devices.replaceChildren(...options);
   layout();
@@ -227,7 +234,7 @@ function lookAtPhoto(): void {
   const { opened } = source;
   const attempt = (): void => {
     if (source.opened !== opened || !bitmap || !source.restart) return;
-    if (!limits || !connection.ready) setTimeout(attempt, 50);
+    if (!limits || !connection?.ready) setTimeout(attempt, 50);
     else send(grabPhoto(bitmap, limits));
   };
   attempt();
@@ -291,7 +298,9 @@ function listen(): void {
 
 listen();
 askAbout(token)
-  .then(({ run }) => {
+  .then(({ live, run }) => {
     byId('to-run', HTMLElement).hidden = run === null;
+    if (live) connection = new Connection(token, handlers);
+    else say('This server shows a training run and looks for no faces.', true);
   })
   .catch((error: Error) => say(error.message, true));
