@@ -13,7 +13,7 @@ export interface Counts {
 }
 
 export interface FaceOptions {
-  /** Images of each part; Infinity: all there are of given data. */
+  /** Images of each part at most; scale full takes all of given data. */
   readonly counts: Readonly<Record<Scale, Counts>>;
   /** Share of wrong labels in the training part; those of the test part are right. 0.04. */
   readonly labelNoise?: number;
@@ -25,6 +25,8 @@ export interface FaceOptions {
   readonly neutral?: boolean;
 }
 
+/** What scale full takes of given data. */
+const ALL: Counts = { train: Number.POSITIVE_INFINITY, test: Number.POSITIVE_INFINITY };
 const SYNTHETIC_NOTE = 'synthetic faces: drawings made by a program, not photographs';
 
 /** `limit` of loadData for a count that may be all. */
@@ -55,10 +57,11 @@ function sixClasses(data: ImageDataset): ImageDataset {
 
 /** What --data names, or synthetic faces. The report says which. */
 export async function faces(run: RecipeRun, options: FaceOptions): Promise<DataSplits> {
-  const counts = run.at(options.counts);
+  const { data, scale } = run.options;
+  const counts = data !== undefined && scale === 'full' ? ALL : run.at(options.counts);
   run.stage('reading data');
-  if (run.options.data !== undefined) {
-    const splits = await given(run, run.options.data, counts, options);
+  if (data !== undefined) {
+    const splits = await given(run, data, counts, options);
     run.uses(splits);
     return splits;
   }

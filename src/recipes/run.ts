@@ -61,9 +61,10 @@ export class RecipeRun {
   readonly #parts: Part[] = [];
   readonly #data: string[] = [];
   readonly #ids = new Set<string>();
-  readonly #started = performance.now();
   #done = 0;
   #trials = 0;
+  /** Of all trials, also of those that an earlier run left. */
+  #seconds = 0;
 
   constructor(recipe: Recipe, options: RunOptions) {
     this.recipe = recipe;
@@ -117,6 +118,7 @@ export class RecipeRun {
     };
     const result = await runTrial(trial, { ...this.#trialOptions, onProgress });
     this.#done += 1;
+    this.#seconds += result.timing.seconds;
     return result;
   }
 
@@ -167,26 +169,25 @@ export class RecipeRun {
   finish(): string {
     const { recipe, options } = this;
     const { scale, out, machine, command } = options;
-    const seconds = (performance.now() - this.#started) / 1000;
     const path = join(out, 'report.md');
-    writeWhole(path, this.#report(seconds));
+    writeWhole(path, this.#report());
     const ids = (kind: Part['kind']): string[] => this.#parts.filter((part) => part.kind === kind).map(({ id }) => id);
     const results = {
       ...{ recipe: recipe.name, scale, seed: this.seed, data: this.#data, command, machine },
-      ...{ seconds: Number(seconds.toFixed(1)), tables: ids('table'), figures: ids('figure') },
+      ...{ trainingSeconds: Number(this.#seconds.toFixed(1)), tables: ids('table'), figures: ids('figure') },
     };
     writeWhole(join(out, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
     return path;
   }
 
-  #report(seconds: number): string {
+  #report(): string {
     const { recipe, options } = this;
     const facts = Object.entries(options.machine).map(([name, value]) => `${name} ${String(value)}`);
     const head = [
       `# ${recipe.title}`,
       `Reproduces ${recipe.reproduces}.`,
       ...this.#data.map((line) => `- ${line}`),
-      `- scale ${options.scale}, seed ${this.seed}; ${facts.join(', ')}; ${seconds.toFixed(0)} s in all`,
+      `- scale ${options.scale}, seed ${this.seed}; ${facts.join(', ')}; ${this.#seconds.toFixed(0)} s of training`,
       `- again: \`${options.command}\``,
       `\nExpected: ${recipe.expected}`,
     ];

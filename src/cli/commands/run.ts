@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { AbortError } from '../../errors';
 import { SCALES } from '../../recipes/recipe';
 import type { Engine, RecipeProgress } from '../engine';
-import { formatDuration, formatLoss, formatPercent, table } from '../format';
+import { formatDuration, formatLoss, formatPercent } from '../format';
 import { INTERRUPTED, type Io, json } from '../io';
 import { type OptionTable, type Parsed, UsageError } from '../options';
 import { type Command, DATA_FORMS, jsonOption, present, threadsOption } from './shared';
@@ -79,8 +79,10 @@ async function list(io: Io, engine: Engine, asJson: boolean): Promise<number> {
     for (const recipe of recipes) json(io, recipe);
     return 0;
   }
-  const rows = recipes.map(({ name, reproduces, cost }) => [name, cost.small, reproduces]);
-  io.out(table([['recipe', 'scale small', 'reproduces'], ...rows]));
+  const rows = recipes.map(({ name, reproduces, cost }) => [name, cost.small, reproduces] as const);
+  const all = [['recipe', 'scale small', 'reproduces'] as const, ...rows];
+  const wide = (column: 0 | 1): number => Math.max(...all.map((row) => row[column].length)) + 2;
+  io.out(all.map(([name, cost, what]) => `${name.padEnd(wide(0))}${cost.padEnd(wide(1))}${what}\n`).join(''));
   return 0;
 }
 
