@@ -340,7 +340,8 @@ function constantOf(node: OnnxNode): Constant {
 /** The node's outputs where they are known, else undefined. */
 export function folded(node: OnnxNode): readonly Constant[] | undefined {
   if (Object.hasOwn(SHAPES, node.op)) return [(SHAPES[node.op] as (node: OnnxNode) => Constant)(node)];
-  const known = node.inputs.every((input): input is Constant | undefined => input?.kind !== 'computed');
+  const chosen = node.inputs.some((_, index) => node.places(index));
+  const known = !chosen && node.inputs.every((input): input is Constant | undefined => input?.kind !== 'computed');
   if (!known || !Object.hasOwn(FOLDS, node.op)) return undefined;
   const inputs = node.inputs as readonly (Constant | undefined)[];
   if (inputs[0] === undefined) node.fail('its first input is missing');

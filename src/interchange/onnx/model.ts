@@ -10,7 +10,7 @@ import { folded, isFolded } from './fold';
 import { OnnxNode, type Operator, Translation } from './node';
 import { operators } from './ops';
 import { type ModelData, type NodeData, readModel, type ValueInfo } from './schema';
-import { arranged, type Computed, type Constant, channelsLast, computed, plainOrder, type Value } from './values';
+import { type AnyValue, arranged, type Computed, type Constant, channelsLast, computed, plainOrder } from './values';
 
 /** A value that is fixed when a model is applied: what shapes, axes and indices are made from. */
 export interface KnownInput {
@@ -96,7 +96,7 @@ export class OnnxModel {
 
 /** One application of a model. */
 class Run {
-  readonly #values = new Map<string, Value>();
+  readonly #values = new Map<string, AnyValue>();
   /** Inputs of the model that each value depends on. */
   readonly #roots = new Map<string, ReadonlySet<string>>();
   readonly #needed: ReadonlySet<string>;
@@ -196,12 +196,12 @@ class Run {
         }
         if (this.#values.has(name)) node.fail(`its output ${JSON.stringify(name)} is made twice`);
         this.#values.set(name, value);
-        if (value.kind === 'computed') this.#roots.set(name, all);
+        if (value.kind !== 'constant') this.#roots.set(name, all);
       });
     }
   }
 
-  #read(node: NodeData, name: string): Value {
+  #read(node: NodeData, name: string): AnyValue {
     const value = this.#values.get(name);
     return (
       value ??
@@ -211,7 +211,7 @@ class Run {
     );
   }
 
-  #one(node: OnnxNode, data: NodeData): readonly (Value | undefined)[] {
+  #one(node: OnnxNode, data: NodeData): readonly (AnyValue | undefined)[] {
     if (data.domain !== '' && data.domain !== 'ai.onnx') node.fail(`operators of ${data.domain} are not supported`);
     try {
       const known = folded(node);
@@ -233,6 +233,7 @@ class Run {
   result(name: string): OnnxResult {
     const value = this.#values.get(name);
     if (!value) this.#fail(`nothing makes its output ${JSON.stringify(name)}`);
+    if (value.kind === 'places') this.#fail(`its output ${JSON.stringify(name)} holds places that TopK found`);
     const { type, shape } = value;
     if (value.kind === 'constant') return { name, type, shape, data: value.data };
     return { name, type, shape, tensor: arranged(value, plainOrder(shape.length)) };

@@ -45,23 +45,29 @@ export function stridesOf(shape: readonly number[]): number[] {
   return strides;
 }
 
-/** Calls `visit(to, from)` for every element of `shape`, whose size was checked, in order, with the offset that `strides` give it. */
-export function walk(
+/**
+ * Calls `visit(to, from, step)` for every row of `shape`, whose size was checked: the row begins at `to` in order and at `from`
+ * by the strides, and its elements are `step` apart there.
+ */
+export function rows(
   shape: readonly number[],
   strides: readonly number[],
   start: number,
-  visit: (to: number, from: number) => void,
+  visit: (to: number, from: number, step: number) => void,
 ): void {
-  const count = countOf(shape);
-  const index = shape.map(() => 0);
+  const inner = shape.at(-1) ?? 1;
+  const step = strides.at(-1) ?? 0;
+  const outer = shape.slice(0, -1);
+  const count = countOf(outer);
+  const index = outer.map(() => 0);
   let from = start;
-  for (let to = 0; to < count; to += 1) {
-    visit(to, from);
-    for (let axis = shape.length - 1; axis >= 0; axis -= 1) {
+  for (let row = 0; row < count; row += 1) {
+    visit(row * inner, from, step);
+    for (let axis = outer.length - 1; axis >= 0; axis -= 1) {
       index[axis]! += 1;
       from += strides[axis]!;
-      if (index[axis]! < shape[axis]!) break;
-      from -= strides[axis]! * shape[axis]!;
+      if (index[axis]! < outer[axis]!) break;
+      from -= strides[axis]! * outer[axis]!;
       index[axis] = 0;
     }
   }
@@ -75,8 +81,9 @@ export function strided(
   start: number,
 ): NdArray {
   const made = like(data, room(shape, data.length));
-  walk(shape, strides, start, (to, from) => {
-    made[to] = data[from]!;
+  const inner = shape.at(-1) ?? 1;
+  rows(shape, strides, start, (to, from, step) => {
+    for (let index = 0; index < inner; index += 1) made[to + index] = data[from + index * step]!;
   });
   return { shape, data: made };
 }
@@ -176,8 +183,11 @@ export function reduce(x: NdArray, axes: readonly number[], start: number, f: (s
   const data = like(x.data, room(shape, x.data.length)).fill(start);
   const own = stridesOf(shape);
   const strides = own.map((stride, axis) => (axes.includes(axis) ? 0 : stride));
-  walk(x.shape, strides, 0, (from, to) => {
-    data[to] = f(data[to]!, x.data[from]!);
+  const inner = x.shape.at(-1) ?? 1;
+  rows(x.shape, strides, 0, (from, to, step) => {
+    for (let index = 0; index < inner; index += 1) {
+      data[to + index * step] = f(data[to + index * step]!, x.data[from + index]!);
+    }
   });
   return { shape, data };
 }

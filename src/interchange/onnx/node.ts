@@ -5,7 +5,17 @@ import { InterchangeError } from '../../errors';
 import type { Graph, Tensor } from '../../graph/graph';
 import { permute } from './nd';
 import type { Attribute, NodeData } from './schema';
-import { arranged, type Computed, type Constant, computed, physicalShape, plainOrder, type Value } from './values';
+import {
+  type AnyValue,
+  arranged,
+  type Computed,
+  type Constant,
+  computed,
+  type Places,
+  physicalShape,
+  plainOrder,
+  type Value,
+} from './values';
 
 /** What the nodes of one import share. */
 export class Translation {
@@ -49,7 +59,7 @@ export class Translation {
 
 export interface NodeContext {
   readonly data: NodeData;
-  readonly inputs: readonly (Value | undefined)[];
+  readonly inputs: readonly (AnyValue | undefined)[];
   readonly translation: Translation;
   /** Names of the model's inputs that the i-th input depends on. */
   readonly roots: (index: number) => readonly string[];
@@ -72,7 +82,7 @@ export class OnnxNode {
     this.op = context.data.op;
     this.opset = context.translation.opset;
     this.graph = context.translation.graph;
-    this.inputs = context.inputs;
+    this.inputs = context.inputs.map((input) => (input?.kind === 'places' ? undefined : input));
     this.outputs = context.data.outputs;
     this.translation = context.translation;
     this.wants = context.wants;
@@ -121,8 +131,15 @@ export class OnnxNode {
     return found && { kind: 'constant', ...found };
   }
 
+  /** An input of places that the engine chose, where it is one. */
+  places(index: number): Places | undefined {
+    const input = this.#context.inputs[index];
+    return input?.kind === 'places' ? input : undefined;
+  }
+
   /** An input that must be there. */
   value(index: number): Value {
+    if (this.places(index)) this.fail(`its input ${index} holds the places that TopK found, which only GatherND reads`);
     return this.inputs[index] ?? this.fail(`its input ${index} is missing`);
   }
 
@@ -187,5 +204,5 @@ export class OnnxNode {
 }
 
 /** One operator: its outputs, as many as anybody reads. */
-export type Operator = (node: OnnxNode) => Value | readonly (Value | undefined)[];
+export type Operator = (node: OnnxNode) => AnyValue | readonly (AnyValue | undefined)[];
 export type OperatorTable = Readonly<Record<string, Operator>>;

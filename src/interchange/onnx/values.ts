@@ -25,6 +25,18 @@ export interface Computed {
 
 export type Value = Constant | Computed;
 
+/** Places that the engine chose, i32 [N,k]. Only GatherND reads them, and only once they are sorted. */
+export interface Places {
+  readonly kind: 'places';
+  readonly type: 'int64';
+  readonly shape: readonly number[];
+  readonly tensor: Tensor;
+  /** The engine has them in ascending order; ONNX's TopK in the order of their values, until another one sorts them. */
+  readonly sorted: boolean;
+}
+
+export type AnyValue = Value | Places;
+
 /** 0, 1, ... rank - 1: ONNX's own order. */
 export const plainOrder = (rank: number): number[] => Array.from({ length: rank }, (_, axis) => axis);
 

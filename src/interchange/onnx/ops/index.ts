@@ -10,6 +10,7 @@ import { normalizations } from './normalize';
 import { pools } from './pool';
 import { reductions } from './reduce';
 import { resizes } from './resize';
+import { selection } from './select';
 
 export const operators: OperatorTable = {
   ...elementwise,
@@ -22,4 +23,6 @@ export const operators: OperatorTable = {
   ...normalizations,
   ...resizes,
   ...losses,
+  // Two of these look for chosen places first.
+  ...selection,
 };
