@@ -141,7 +141,7 @@ void enqueue_walk(const Call& call, Queue& queue, const Reduction& r, const Sour
     const Spans spans = spans_for(r.outputs(), r.cols, wide);
     launch_span(call, queue, "reduce", "reduceSerial", spans, ReduceSerialParams{params, spans.span});
   } else {
-    const Tiles tiles = tiles_for(params.chunk, r.cols, wide);
+    const ColumnTiles tiles = tiles_for(params.chunk, r.cols, wide);
     const Grid grid = {r.outputs() * chunks * tiles.blocks()};
     queue.launch("reduce", wide ? "reduceTile_4" : "reduceTile_1", grid, tiles.threads,
                  ReduceTileParams{params, tiles.tile});
