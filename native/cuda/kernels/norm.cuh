@@ -36,8 +36,8 @@ __device__ __forceinline__ Channels<V> channels_of(const Norm& norm, uint32_t ch
   return c;
 }
 
-/** exp(x) of x <= 0 to about 1 ulp; 0 below -87.3. */
-__device__ __forceinline__ float exp_down(float x) {
+/** exp(x) - 1 of x <= 0, accurate near 0; -1 below -87.3. */
+__device__ __forceinline__ float expm1_down(float x) {
   const float clamped = fmaxf(x, -87.33654f), k = rintf(clamped * 1.44269504088896341f);
   float r = fmaf(k, -0.693359375f, clamped);
   r = fmaf(k, 2.12194440e-4f, r);
@@ -47,24 +47,21 @@ __device__ __forceinline__ float exp_down(float x) {
   p = fmaf(p, r, 4.1665795894e-2f);
   p = fmaf(p, r, 1.6666665459e-1f);
   p = fmaf(p, r, 5.0000001201e-1f);
-  p = fmaf(p, r * r, r + 1.0f);
-  return x < clamped ? 0.0f : p * __int_as_float((static_cast<int>(k) + 127) << 23);
+  p = fmaf(p, r * r, r);  // exp(r) - 1, and r is x where k is 0
+  const float power = __int_as_float((static_cast<int>(k) + 127) << 23);
+  return fmaf(p, power, power - 1.0f);
 }
 
-/** elu, tanh or sigmoid, which share one exponential: a joined kernel holds this code once for each of its lanes. */
+/**
+ * elu, tanh or sigmoid, which is (1 + tanh(x / 2)) / 2: one exponential serves all three, so that a joined kernel holds
+ * this code once for each of its lanes.
+ */
 __device__ __forceinline__ float curve(float x, const Norm& norm) {
-  const bool elu = norm.activation == Activation::elu, tanh = norm.activation == Activation::tanh;
-  const float z = elu ? fminf(x, 0.0f) : tanh ? -2.0f * fabsf(x) : -fabsf(x), e = exp_down(z);
-  // expm1(z): Taylor to degree 6 near 0.
-  float near = 1.0f / 720.0f;
-  near = fmaf(near, z, 1.0f / 120.0f);
-  near = fmaf(near, z, 1.0f / 24.0f);
-  near = fmaf(near, z, 1.0f / 6.0f);
-  near = fmaf(near, z, 0.5f);
-  const float less = z > -0.3f ? fmaf(near * z, z, z) : e - 1.0f;
+  const bool elu = norm.activation == Activation::elu, sigmoid = norm.activation == Activation::sigmoid;
+  const float less = expm1_down(elu ? fminf(x, 0.0f) : (sigmoid ? -1.0f : -2.0f) * fabsf(x));
   // The divisor is in [1, 2], where the quick division is good to 2 ulp.
-  const float quotient = __fdividef(tanh ? -less : x < 0.0f ? e : 1.0f, tanh ? 2.0f + less : 1.0f + e);
-  const float y = elu ? (x > 0.0f ? x : norm.alpha * less) : tanh && x < 0.0f ? -quotient : quotient;
+  const float tanh = copysignf(__fdividef(less, 2.0f + less), x);
+  const float y = elu ? (x > 0.0f ? x : norm.alpha * less) : sigmoid ? fmaf(0.5f, tanh, 0.5f) : tanh;
   return x != x ? x : y;
 }
 

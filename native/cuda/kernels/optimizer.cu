@@ -108,5 +108,5 @@ extern "C" __global__ void __launch_bounds__(256) sgd_4(const SgdParams p) { sgd
 extern "C" __global__ void __launch_bounds__(256) sgd_1(const SgdParams p) { sgd<1>(p); }
 extern "C" __global__ void __launch_bounds__(256) ema_4(const EmaParams p) { ema<4>(p); }
 extern "C" __global__ void __launch_bounds__(256) ema_1(const EmaParams p) { ema<1>(p); }
-extern "C" __global__ void increment(const IncrementParams p) { *p.to = *p.from + 1; }
-extern "C" __global__ void schedule(const ScheduleParams p) { *p.lr = scheduled(p); }
+extern "C" __global__ void __launch_bounds__(32) increment(const IncrementParams p) { *p.to = *p.from + 1; }
+extern "C" __global__ void __launch_bounds__(32) schedule(const ScheduleParams p) { *p.lr = scheduled(p); }

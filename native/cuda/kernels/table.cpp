@@ -3,16 +3,16 @@
 
 namespace gramian::cuda {
 
-extern const KernelList kBatchNormKernels, kBroadcastKernels, kDatasetKernels, kDropoutKernels, kElementwiseKernels,
-    kGatherKernels, kMatmulKernels, kOptimizerKernels, kPoolKernels, kReduceKernels, kResizeKernels, kShapeKernels,
-    kSoftmaxKernels;
+extern const KernelList kBatchNormKernels, kBroadcastKernels, kConv2dKernels, kDatasetKernels, kDropoutKernels,
+    kElementwiseKernels, kGatherKernels, kMatmulKernels, kOptimizerKernels, kPoolKernels, kReduceKernels,
+    kResizeKernels, kShapeKernels, kSoftmaxKernels;
 
 namespace {
 
 const KernelList* const kLists[] = {
-    &kBatchNormKernels, &kBroadcastKernels, &kDatasetKernels,   &kDropoutKernels, &kElementwiseKernels,
-    &kGatherKernels,    &kMatmulKernels,    &kOptimizerKernels, &kPoolKernels,    &kReduceKernels,
-    &kResizeKernels,    &kShapeKernels,     &kSoftmaxKernels,
+    &kBatchNormKernels,   &kBroadcastKernels, &kConv2dKernels, &kDatasetKernels,   &kDropoutKernels,
+    &kElementwiseKernels, &kGatherKernels,    &kMatmulKernels, &kOptimizerKernels, &kPoolKernels,
+    &kReduceKernels,      &kResizeKernels,    &kShapeKernels,  &kSoftmaxKernels,
 };
 
 }  // namespace
