@@ -33,8 +33,7 @@ Cut cut_into(const View& like, bool wide, int64_t chunk) {
 
 /** For sums: by the shape. */
 int64_t summed_chunk(const View& like) {
-  const ColumnTiles tiles = tiles_for(like.rows, like.cols, like.cols % 4 == 0);
-  return ceil_div(like.rows, chunks_for(tiles, 1, like.rows));
+  return chunks_for(tiles_for(like.rows, like.cols, like.cols % 4 == 0), 1, like.rows).rows;
 }
 
 /** For work on elements: a few rows to a thread, and as many blocks as fill the device. */

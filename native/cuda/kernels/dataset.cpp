@@ -107,9 +107,9 @@ void enqueue_pixels(const Call& call, Queue& queue) {
   params.cols_each = static_cast<float>(images.shape[2]) / static_cast<float>(x.shape[2]);
   params.pitch_image = u32(images.pitch);
   params.pitch_x = u32(x.pitch);
-  params.whole = images.dense() && x.dense() && elements % 4 == 0 && aligned16(x) &&
-                 reinterpret_cast<uintptr_t>(images.data) % 4 == 0 &&
-                 images.shape[1] * images.shape[2] * images.cols % 4 == 0;
+  params.whole = images.dense() && x.dense() && elements % 4 == 0 &&
+                 images.shape[1] * images.shape[2] * images.cols % 4 == 0 &&
+                 reinterpret_cast<uintptr_t>(images.data) % 4 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0;
   params.each_channel = mean.size() > 1 || deviation.size() > 1;
   for (size_t c = 0; c < (params.each_channel ? static_cast<size_t>(x.cols) : 1); ++c) {
     const double scale = 1 / deviation[deviation.size() > 1 ? c : 0];

@@ -6,7 +6,7 @@
 
 namespace gramian::cuda {
 
-enum class Join : uint32_t { sum, max, ties };
+enum class Join : uint32_t { sum, max, ties, squares };
 
 /** What every walk needs: outputs are items of `kept`, what is joined are items of `reduced`. */
 struct ReduceParams {
