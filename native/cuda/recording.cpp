@@ -77,11 +77,8 @@ CudaRecording::CudaRecording(Host& host, const StepSpec& spec) : host_(host), sp
 
 CudaRecording::~CudaRecording() {
   abandon();
-  // Without a context, as after a lost device, there is nothing to give back.
-  if (driver().push_context.attempt(host_.context()) != 0) return;
-  release();
-  Context ignored;
-  driver().pop_context.attempt(&ignored);
+  const LastScope scope(host_.context());
+  if (scope.entered()) release();
 }
 
 void CudaRecording::lay_out_outputs() {
@@ -189,10 +186,8 @@ Failure CudaRecording::failure_in(const char* left) const {
 
 void CudaRecording::abandon() noexcept {
   // Also what feed() has queued without a step behind it must be done before its slot is used again.
-  if (driver().push_context.attempt(host_.context()) != 0) return;
-  driver().synchronize.attempt(host_.stream());
-  Context ignored;
-  driver().pop_context.attempt(&ignored);
+  const LastScope scope(host_.context());
+  if (scope.entered()) driver().synchronize.attempt(host_.stream());
   finished_ = begun_;
 }
 

@@ -3,14 +3,16 @@
 
 namespace gramian::cuda {
 
-extern const KernelList kBroadcastKernels, kConv2dKernels, kDropoutKernels, kElementwiseKernels, kGatherKernels,
-    kMatmulKernels, kOptimizerKernels, kPoolKernels, kReduceKernels, kShapeKernels, kSoftmaxKernels;
+extern const KernelList kBatchNormKernels, kBroadcastKernels, kConv2dKernels, kDatasetKernels, kDropoutKernels,
+    kElementwiseKernels, kGatherKernels, kMatmulKernels, kOptimizerKernels, kPoolKernels, kReduceKernels,
+    kResizeKernels, kShapeKernels, kSoftmaxKernels;
 
 namespace {
 
 const KernelList* const kLists[] = {
-    &kBroadcastKernels, &kConv2dKernels, &kDropoutKernels, &kElementwiseKernels, &kGatherKernels,  &kMatmulKernels,
-    &kOptimizerKernels, &kPoolKernels,   &kReduceKernels,  &kShapeKernels,       &kSoftmaxKernels,
+    &kBatchNormKernels,   &kBroadcastKernels, &kConv2dKernels, &kDatasetKernels,   &kDropoutKernels,
+    &kElementwiseKernels, &kGatherKernels,    &kMatmulKernels, &kOptimizerKernels, &kPoolKernels,
+    &kReduceKernels,      &kResizeKernels,    &kShapeKernels,  &kSoftmaxKernels,
 };
 
 }  // namespace
@@ -28,8 +30,9 @@ bool fuses(Fusion fusion) {
     case Fusion::backward:
     case Fusion::separable:
     case Fusion::finish:
-    case Fusion::residual:
       return false;
+    case Fusion::residual:
+      return true;
   }
   return false;
 }
