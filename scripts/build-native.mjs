@@ -2,6 +2,7 @@
 // an up-to-date tree costs about a second. CMakeLists.txt is the only description of the build: nothing about
 // sources or flags belongs here. The rule easy to break: no header may be downloaded; cmake-js takes node-api-headers
 // because package.json says "binary": {"napi_versions": [8]}.
+// A checkout gets a short list of CUDA images unless GRAMIAN_CUDA_IMAGES says full, as it does for packages.
 // Options: --setup (install missing tools first), --out <folder>, and NAME=VALUE definitions passed on to CMake.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
@@ -39,6 +40,17 @@ function dropStaleCache(out) {
   if (!configured || !ours) rmSync(out, { recursive: true });
 }
 
+/** cmake-js hands definitions to CMake only when it configures, which an existing tree does not need otherwise. */
+function definitionsChanged(out, definitions) {
+  const cache = path.join(out, 'CMakeCache.txt');
+  if (!existsSync(cache)) return false;
+  const text = readFileSync(cache, 'utf8');
+  return definitions.some((definition) => {
+    const [name, value] = definition.split(/=(.*)/s);
+    return text.match(new RegExp(`^${name}:[A-Z]+=(.*)$`, 'm'))?.[1] !== value;
+  });
+}
+
 function main() {
   const { values, positionals } = parseArgs({
     options: { setup: { type: 'boolean', default: false }, out: { type: 'string', default: 'build' } },
@@ -59,8 +71,13 @@ function main() {
 
   const started = performance.now();
   const cmakeJs = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js');
-  const definitions = positionals.map((definition) => `--CD${definition}`);
-  const args = [cmakeJs, 'build', '--out', out, '--parallel', '2', '--log-level', 'warn', ...definitions];
+  const images = `GRAMIAN_CUDA_IMAGES=${process.env.GRAMIAN_CUDA_IMAGES ?? 'short'}`;
+  const given = positionals.some((definition) => definition.startsWith('GRAMIAN_CUDA_IMAGES='));
+  const definitions = given ? positionals : [images, ...positionals];
+  const options = ['--out', out, '--parallel', '2', '--log-level', 'warn', ...definitions.map((one) => `--CD${one}`)];
+  if (definitionsChanged(out, definitions))
+    spawnSync(process.execPath, [cmakeJs, 'configure', ...options], { cwd: root, stdio: 'inherit' });
+  const args = [cmakeJs, 'build', ...options];
   const built = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   if (built.status !== 0) {

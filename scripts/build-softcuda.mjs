@@ -12,7 +12,8 @@ const source = path.join(root, 'native/softcuda');
 /** Modification time of the newest file the build reads. */
 function newestSource() {
   const files = readdirSync(source).map((name) => path.join(source, name));
-  files.push(path.join(root, 'test/softcuda/client.cpp'), import.meta.filename);
+  for (const name of ['client.cpp', 'probe.cpp']) files.push(path.join(root, 'test/softcuda', name));
+  files.push(import.meta.filename);
   return Math.max(...files.map((file) => statSync(file).mtimeMs));
 }
 

@@ -8,4 +8,4 @@ import path from 'node:path';
 const command = process.argv[2];
 if (command !== 'rebuild') throw new Error(`prebuild-node-gyp: expected the command "rebuild", got "${command}"`);
 const build = path.join(import.meta.dirname, 'build-native.mjs');
-process.exitCode = spawnSync(process.execPath, [build], { stdio: 'inherit' }).status ?? 1;
+process.exitCode = spawnSync(process.execPath, [build, 'GRAMIAN_CUDA_IMAGES=full'], { stdio: 'inherit' }).status ?? 1;

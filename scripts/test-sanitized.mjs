@@ -47,7 +47,12 @@ function node(args, env = {}) {
 
 makeCopy();
 process.exitCode =
-  node(['scripts/build-native.mjs', 'GRAMIAN_SANITIZE=address,undefined', 'CMAKE_CXX_FLAGS_RELEASE=-O1']) ||
+  node([
+    'scripts/build-native.mjs',
+    'GRAMIAN_SANITIZE=address,undefined',
+    'GRAMIAN_CUDA=OFF',
+    'CMAKE_CXX_FLAGS_RELEASE=-O1',
+  ]) ||
   node(['node_modules/vitest/vitest.mjs', 'run', '--project', 'unit', ...tests, ...process.argv.slice(2)], {
     LD_PRELOAD: `${library('libasan.so')} ${library('libubsan.so')}`,
     ASAN_OPTIONS: 'detect_leaks=0',

@@ -1,6 +1,7 @@
 // A graph becomes a Plan: checked, planned and given memory once, then stepped. The only caller of native.ts.
 // The rule easy to break: every argument is checked here or in the addon before work is queued, data is copied at call
 // time, and every error is a class of errors.ts whose stack holds the caller's line, also for work that failed later.
+import { brotliDecompressSync } from 'node:zlib';
 import {
   AbortError,
   ArgumentError,
@@ -47,6 +48,10 @@ export interface AnalyzeOptions {
    * speed where the processor has AVX512-BF16; sums, weights and everything else stay float32. Default float32.
    */
   precision?: Precision;
+  /** Which CUDA device, from 0; 0 when absent. Devices without CUDA ignore it. */
+  deviceIndex?: number;
+  /** The most bytes of a CUDA device's memory that the plan and those sharing with it may take; no limit when absent. */
+  memoryLimit?: number;
 }
 
 export type Precision = 'float32' | 'bf16';
@@ -152,6 +157,13 @@ function describeValue(value: unknown): string {
   return typeof value === 'string' ? `"${value}"` : `${typeof value} ${String(value)}`;
 }
 
+function integerOption(op: string, name: string, value: unknown, low: number, high: number): number | undefined {
+  if (value === undefined) return undefined;
+  if (!Number.isSafeInteger(value) || (value as number) < low || (value as number) > high)
+    throw new ArgumentError(`[${op}] ${name} is an integer from ${low} to ${high}, got ${describeValue(value)}`);
+  return value as number;
+}
+
 function optionsFor(op: string, options: AnalyzeOptions): NativeOptions {
   const { device = 'auto', isa = 'auto', threads = 0, precision = 'float32' } = options;
   if (typeof device !== 'string' || !['auto', 'cpu', 'cuda'].includes(device))
@@ -163,7 +175,9 @@ function optionsFor(op: string, options: AnalyzeOptions): NativeOptions {
       throw new ArgumentError(`[${op}] threads is an integer from 1 to 256, got ${describeValue(threads)}`);
   if (precision !== 'float32' && precision !== 'bf16')
     throw new ArgumentError(`[${op}] precision is float32 or bf16, got ${describeValue(precision)}`);
-  return { device, isa, threads, precision };
+  const deviceIndex = integerOption(op, 'deviceIndex', options.deviceIndex, 0, 1023) ?? 0;
+  const memoryLimit = integerOption(op, 'memoryLimit', options.memoryLimit, 1, Number.MAX_SAFE_INTEGER) ?? 0;
+  return { device, isa, threads, precision, deviceIndex, memoryLimit };
 }
 
 function outputsOf(op: string, graph: Graph, outputs: unknown): [string, Tensor][] {
@@ -218,6 +232,12 @@ export function devices(): DeviceInfo[] {
   return native().devices();
 }
 
+/** Unpacks the CUDA kernels of the addon before the first plan that may run them. */
+function unpackKernels(device: string): void {
+  const packed = native().packedKernels(device);
+  if (packed) native().unpackKernels(brotliDecompressSync(packed));
+}
+
 let lastRequest = 0;
 
 /** A graph with memory on a device. Steps, reads and writes are queued and run in call order on a native thread. */
@@ -245,9 +265,11 @@ export class Plan {
         .map(({ name, shape, dtype, kind }) => [name, { name, shape, dtype, kind }]),
     );
     try {
+      const wanted = optionsFor('compile', options);
+      unpackKernels(wanted.device);
       this.#native = new (native().Plan)(
         wireOf(graph, outputs, (name) => (share ? share.#persistent.has(name) : false)),
-        optionsFor('compile', options),
+        wanted,
         share ? share.#native : undefined,
       );
     } catch (error) {

@@ -36,6 +36,9 @@ export interface NativeOptions {
   /** 0: as many as the process may use. */
   readonly threads: number;
   readonly precision: string;
+  readonly deviceIndex: number;
+  /** 0: no limit. */
+  readonly memoryLimit: number;
 }
 
 /** One line of work of a plan. */
@@ -55,6 +58,7 @@ export interface PlanDescription {
   readonly isa: string;
   /** float32, or bf16: what products take their factors as. */
   readonly precision: string;
+  /** 0 on cuda. */
   readonly threads: number;
   /** Bytes of the block that holds every intermediate result. */
   readonly arenaBytes: number;
@@ -71,9 +75,21 @@ export interface PlanDescription {
 export interface DeviceInfo {
   readonly id: 'cpu' | 'cuda';
   readonly available: boolean;
+  /** The instruction set tier of the CPU, or the architecture of a CUDA device: sm_86. */
   readonly isa?: string;
   readonly threads?: number;
+  /** Why it is not available and what to do. */
   readonly reason?: string;
+  /** Of a CUDA device, as far as they are known: its name, */
+  readonly name?: string;
+  /** the newest CUDA its driver supports, */
+  readonly driver?: string;
+  /** the CUDA toolkit that made our kernels, */
+  readonly toolkit?: string;
+  /** which of them it runs, */
+  readonly image?: string;
+  /** and its memory. */
+  readonly memoryBytes?: number;
 }
 
 /** A compiled plan. Errors carry `code` and `completedSteps`; compile.ts turns them into classes. */
@@ -97,6 +113,9 @@ export interface Addon {
   readonly Plan: new (graph: WireGraph, options: NativeOptions, share?: NativePlan) => NativePlan;
   analyze(graph: WireGraph, options: NativeOptions): PlanDescription;
   devices(): DeviceInfo[];
+  /** The CUDA kernels, compressed by brotli, where a plan on this device is the process's first that needs them. */
+  packedKernels(device: string): Buffer | undefined;
+  unpackKernels(kernels: Buffer): void;
 }
 
 const root = path.resolve(__dirname, '..');

@@ -12,6 +12,8 @@ const srcRooms: Record<string, readonly string[] | '*'> = {
   index: '*',
   cli: '*',
   recipes: '*',
+  serve: ['faces', 'report'],
+  faces: ['train', 'interchange', 'data', 'models', 'optim', 'compile', 'graph'],
   features: ['train', 'data'],
   evaluation: ['train', 'data'],
   train: '*',

@@ -1,5 +1,5 @@
 // face-api itself, its own published code over TensorFlow.js's wasm backend, as the independent answer for its networks. Called by
-// bench/faceNets.ts and the tests of the importers. The rule easy to break: the package's entry for Node asks for the whole of
+// bench/expressionNet.ts and the tests of the importers. The rule easy to break: the package's entry for Node asks for the whole of
 // @tensorflow/tfjs; the core and the few chained calls that it uses are enough, and all that is installed.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

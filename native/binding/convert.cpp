@@ -171,6 +171,9 @@ CompileOptions read_options(const Napi::Value& value) {
   options.device = read_string(object.Get("device"), "options.device");
   options.backend.isa = read_string(object.Get("isa"), "options.isa");
   options.backend.threads = static_cast<int>(read_integer(object.Get("threads"), 0, 256, "options.threads"));
+  options.backend.device_index =
+      static_cast<int>(read_integer(object.Get("deviceIndex"), 0, 1023, "options.deviceIndex"));
+  options.backend.memory_limit = read_integer(object.Get("memoryLimit"), 0, INT64_MAX, "options.memoryLimit");
   const std::string precision = read_string(object.Get("precision"), "options.precision");
   if (precision != "float32" && precision != "bf16")
     throw Error(Code::argument, cat("[compile] precision is float32 or bf16, got \"", precision, "\""));

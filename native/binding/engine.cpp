@@ -100,8 +100,10 @@ void Engine::execute(Job& job) {
     switch (job.kind) {
       case Job::Kind::step:
       case Job::Kind::run:
-      case Job::Kind::profile:
         run_steps(job);
+        break;
+      case Job::Kind::profile:
+        profile(job);
         break;
       case Job::Kind::read:
         job.plan->backend().download(job.results.data(), job.tensor->memory->data(), job.tensor->bytes, 1,
@@ -123,38 +125,64 @@ void Engine::execute(Job& job) {
   }
 }
 
-void Engine::feed(const Job& job) {
+void Engine::feed(const Job& job, int64_t step) {
   Executable& plan = *job.plan;
   values_.clear();
   for (size_t i = 0; i < job.staged.size(); ++i) {
     const int64_t bytes = plan.tensor(plan.inputs()[i]).bytes();
-    values_.push_back(job.staging.data() + job.staged[i] + job.completed * bytes);
+    values_.push_back(job.staging.data() + job.staged[i] + step * bytes);
   }
   plan.feed(values_);
 }
 
+void Engine::finish(Job& job) {
+  Executable& plan = *job.plan;
+  outputs_.clear();
+  int64_t offset = 0;
+  for (int32_t id : plan.plan().graph.outputs) {
+    const int64_t bytes = plan.tensor(id).bytes();
+    outputs_.push_back(job.results.data() + offset + job.completed * bytes);
+    offset += job.steps * bytes;
+  }
+  plan.finish(outputs_);
+}
+
+void Engine::stop(Job& job) {
+  job.failed = true;
+  job.code = Code::aborted;
+  job.message = cat("[", name_of(job.kind), "] aborted after ", job.completed, " of ", job.steps, " steps");
+}
+
 void Engine::run_steps(Job& job) {
   Executable& plan = *job.plan;
-  const auto& outputs = plan.plan().graph.outputs;
-  for (; job.completed < job.steps; ++job.completed) {
-    if (job.aborted.load()) {
-      job.failed = true;
-      job.code = Code::aborted;
-      job.message = cat("[", name_of(job.kind), "] aborted after ", job.completed, " of ", job.steps, " steps");
-      return;
+  try {
+    int64_t begun = 0;
+    for (; job.completed < job.steps; ++job.completed) {
+      // A device that takes steps ahead is given them; what has begun is finished also after an abort.
+      for (; begun < job.steps && begun - job.completed < plan.depth() && !job.aborted.load(); ++begun) {
+        feed(job, begun);
+        if (!plan.begin(cancelled_)) return;
+      }
+      if (begun == job.completed) return stop(job);
+      finish(job);
     }
-    if (job.completed == 0 || job.kind != Job::Kind::profile) feed(job);
-    if (job.kind == Job::Kind::profile) {
-      if (!plan.step(cancelled_, reinterpret_cast<double*>(job.results.data()))) return;
-      continue;
+  } catch (...) {
+    plan.abandon();
+    throw;
+  }
+}
+
+void Engine::profile(Job& job) {
+  Executable& plan = *job.plan;
+  try {
+    if (!job.aborted.load()) feed(job, 0);
+    for (; job.completed < job.steps; ++job.completed) {
+      if (job.aborted.load()) return stop(job);
+      if (!plan.profile(cancelled_, reinterpret_cast<double*>(job.results.data()))) return;
     }
-    if (!plan.step(cancelled_)) return;
-    int64_t offset = 0;
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      const int64_t bytes = plan.tensor(outputs[i]).bytes();
-      plan.read_output(i, job.results.data() + offset + job.completed * bytes);
-      offset += job.steps * bytes;
-    }
+  } catch (...) {
+    plan.abandon();
+    throw;
   }
 }
 

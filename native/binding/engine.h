@@ -59,9 +59,15 @@ class Engine {
   void work();
   Job* pop();
   void execute(Job& job);
-  /** Feeds the job's next step; a profile's steps are all fed the first one's values. */
-  void feed(const Job& job);
+  /** Feeds the values of the job's step of that number. */
+  void feed(const Job& job, int64_t step);
+  /** Fetches the outputs of the job's oldest step that has begun. */
+  void finish(Job& job);
   void run_steps(Job& job);
+  /** Runs the job's steps one by one, all on the values of the first. */
+  void profile(Job& job);
+  /** Ends a job that was aborted. */
+  static void stop(Job& job);
 
   const Deliver deliver_;
   const Finished finished_;
@@ -75,6 +81,7 @@ class Engine {
   bool closing_ = false;
   std::atomic<bool> cancelled_{false};
   std::vector<const void*> values_;
+  std::vector<void*> outputs_;
 };
 
 }  // namespace gramian

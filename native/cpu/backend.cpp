@@ -110,14 +110,12 @@ class CpuBackend final : public Backend {
     mine.call.failure = &mine.failure;
   }
 
-  void begin() override {}
   const char* run(Launch& launch) override {
     auto& mine = static_cast<CpuLaunch&>(launch);
     mine.failure = nullptr;
     mine.kernel->run(&mine.call);
     return mine.failure;
   }
-  void end() override {}
 
  private:
   static void copy(void* to, int64_t to_pitch, const void* from, int64_t from_pitch, int64_t rows, int64_t row_bytes) {
@@ -138,7 +136,14 @@ class CpuBackend final : public Backend {
 
 }  // namespace
 
-DeviceReport report() { return {"cpu", true, isa_name(best_isa()), usable_threads(), ""}; }
+DeviceReport report() {
+  DeviceReport about;
+  about.id = "cpu";
+  about.available = true;
+  about.isa = isa_name(best_isa());
+  about.threads = usable_threads();
+  return about;
+}
 
 std::unique_ptr<Backend> create(const BackendOptions& options) {
   const int threads = options.threads > 0 ? options.threads : usable_threads();

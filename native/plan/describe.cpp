@@ -26,8 +26,9 @@ std::string padded(std::string text, size_t width) {
 }
 
 std::string text_of(const Description& about) {
-  std::string text = cat(about.device, " ", about.isa, ", ", about.threads,
-                         about.threads == 1 ? " thread: " : " threads: ", about.launches.size(), " launches, arena ",
+  const std::string threads =
+      about.threads == 0 ? "" : cat(", ", about.threads, about.threads == 1 ? " thread" : " threads");
+  std::string text = cat(about.device, " ", about.isa, threads, ": ", about.launches.size(), " launches, arena ",
                          human(about.arena_bytes), ", persistent ", human(about.persistent_bytes), "\n");
   for (size_t i = 0; i < about.launches.size(); ++i) {
     const LaunchLine& line = about.launches[i];

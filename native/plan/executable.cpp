@@ -39,8 +39,10 @@ Executable::Executable(Plan plan, std::shared_ptr<Backend> backend, Store& store
                                    " here and ", dtype_name(shared.dtype), " ", shared.shape, " in the shared plan"));
     persistent_[tensor.name] = found->second;
   }
+  allocate_inputs();
   allocate_storages();
   bind();
+  record();
   store.merge(added);
   // The initial data was the caller's, for the duration of this call.
   for (Tensor& tensor : plan_.graph.tensors) tensor.data = nullptr;
@@ -52,11 +54,26 @@ std::shared_ptr<Memory> Executable::allocate(int64_t bytes) {
   return memory;
 }
 
+// All inputs in one block, so that a device can be fed by one copy.
+void Executable::allocate_inputs() {
+  constexpr int64_t kAlign = 64;
+  for (int32_t id : inputs_) {
+    const int64_t bytes = plan_.graph.tensors[id].bytes();
+    feeds_.push_back({input_bytes_, bytes});
+    input_bytes_ += checked_add(bytes, kAlign - 1) / kAlign * kAlign;
+  }
+  input_address_.resize(plan_.storages.size());
+  if (input_bytes_ == 0) return;
+  inputs_memory_ = allocate(input_bytes_);
+  for (size_t i = 0; i < inputs_.size(); ++i)
+    input_address_[plan_.places[inputs_[i]].storage] = static_cast<char*>(inputs_memory_->data()) + feeds_[i].offset;
+}
+
 void Executable::allocate_storages() {
   memory_.resize(plan_.storages.size());
   for (size_t i = 0; i < plan_.storages.size(); ++i) {
     const Storage& storage = plan_.storages[i];
-    if (storage.kind == Kind::temp) continue;
+    if (storage.kind == Kind::temp || storage.kind == Kind::input) continue;
     const Tensor& tensor = plan_.graph.tensors[storage.tensor];
     if (tensor.persistent()) {
       memory_[i] = persistent_[tensor.name]->memory;
@@ -97,8 +114,9 @@ void Executable::fill(const Tensor& tensor, void* memory) const {
 void* Executable::address(int32_t id) const {
   const Place& place = plan_.places[id];
   const Storage& storage = plan_.storages[place.storage];
-  char* base = storage.kind == Kind::temp ? static_cast<char*>(arena_->data()) + storage.arena_offset
-                                          : static_cast<char*>(memory_[place.storage]->data());
+  char* base = storage.kind == Kind::temp    ? static_cast<char*>(arena_->data()) + storage.arena_offset
+               : storage.kind == Kind::input ? input_address_[place.storage]
+                                             : static_cast<char*>(memory_[place.storage]->data());
   return base + place.offset * item_bytes(storage.dtype);
 }
 
@@ -111,6 +129,19 @@ void Executable::bind() {
         step.launch->workspace_bytes > 0 ? static_cast<char*>(arena_->data()) + step.workspace_offset : nullptr;
     backend_->bind(*step.launch, inputs, outputs, workspace);
   }
+}
+
+void Executable::record() {
+  StepSpec spec;
+  for (const Step& step : plan_.steps) spec.launches.push_back(step.launch.get());
+  spec.inputs = inputs_memory_ ? inputs_memory_->data() : nullptr;
+  spec.input_bytes = input_bytes_;
+  spec.feeds = feeds_;
+  for (int32_t id : plan_.graph.outputs) {
+    spec.outputs.push_back(operand_of(plan_, id));
+    spec.outputs.back().data = address(id);
+  }
+  recording_ = backend_->record(spec);
 }
 
 const Persistent* Executable::find(const std::string& name) const {
@@ -140,26 +171,51 @@ void Executable::feed(const std::vector<const void*>& values) {
   for (size_t i = 0; i < inputs_.size(); ++i)
     for (const RangeCheck& check : plan_.checks)
       if (check.tensor == inputs_[i]) check_range(check, static_cast<const int32_t*>(values[i]));
-  for (size_t i = 0; i < inputs_.size(); ++i) {
-    const int64_t bytes = plan_.graph.tensors[inputs_[i]].bytes();
-    backend_->upload(address(inputs_[i]), bytes, values[i], 1, bytes);
-  }
+  if (recording_) return recording_->feed(values);
+  for (size_t i = 0; i < inputs_.size(); ++i)
+    backend_->upload(address(inputs_[i]), feeds_[i].bytes, values[i], 1, feeds_[i].bytes);
 }
 
-bool Executable::step(const std::atomic<bool>& cancelled, double* seconds) {
+void Executable::check(const Failure& failure) const {
+  if (!failure.sentence) return;
+  const std::string& node = plan_.steps[failure.launch].node.name;
+  throw Error(Code::execution, cat(failure.sentence, " (node \"", node, "\")"));
+}
+
+bool Executable::begin(const std::atomic<bool>& cancelled) {
+  if (!recording_) return run_launches(cancelled, nullptr);
+  if (cancelled.load(std::memory_order_relaxed)) return false;
+  recording_->begin();
+  return true;
+}
+
+void Executable::finish(const std::vector<void*>& outputs) {
+  if (recording_) return check(recording_->finish(outputs));
+  for (size_t i = 0; i < outputs.size(); ++i) read_output(i, outputs[i]);
+}
+
+void Executable::abandon() noexcept {
+  if (recording_) recording_->abandon();
+}
+
+bool Executable::profile(const std::atomic<bool>& cancelled, double* seconds) {
+  if (!recording_) return run_launches(cancelled, seconds);
+  if (cancelled.load(std::memory_order_relaxed)) return false;
+  check(recording_->profile(seconds));
+  return true;
+}
+
+bool Executable::run_launches(const std::atomic<bool>& cancelled, double* seconds) {
   check_persistent_ranges();
-  backend_->begin();
   double before = seconds ? now() : 0;
-  for (Step& step : plan_.steps) {
+  for (size_t i = 0; i < plan_.steps.size(); ++i) {
     if (cancelled.load(std::memory_order_relaxed)) return false;
-    if (const char* failure = backend_->run(*step.launch))
-      throw Error(Code::execution, cat(failure, " (node \"", step.node.name, "\")"));
+    if (const char* sentence = backend_->run(*plan_.steps[i].launch)) check({sentence, i});
     if (!seconds) continue;
     const double after = now();
     *seconds++ += after - before;
     before = after;
   }
-  backend_->end();
   return true;
 }
 

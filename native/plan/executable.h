@@ -55,21 +55,29 @@ class Executable {
   /** The persistent tensor of that name; null when the plan has none. */
   const Persistent* find(const std::string& name) const;
 
+  /** How many steps may have begun before the first of them is finished. */
+  int64_t depth() const { return recording_ ? Recording::kDepth : 1; }
   /** Checks fed labels and indices, then copies the fed values (dense, in the order of inputs()) to the device. */
   void feed(const std::vector<const void*>& values);
-  /**
-   * Runs all launches; false when `cancelled` was seen between two of them. Adds each launch's time to `seconds`, if
-   * given. Throws ERR_EXECUTION.
-   */
-  bool step(const std::atomic<bool>& cancelled, double* seconds = nullptr);
-  /** Copies output number `index` out, dense. */
-  void read_output(size_t index, void* to) const;
+  /** Begins a step; false when `cancelled` was seen between two launches. Throws ERR_EXECUTION. */
+  bool begin(const std::atomic<bool>& cancelled);
+  /** Waits for the oldest step that has begun and copies its outputs out, dense and in order. Throws ERR_EXECUTION. */
+  void finish(const std::vector<void*>& outputs);
+  /** Waits for the steps that have begun and forgets them. */
+  void abandon() noexcept;
+  /** Runs one step and adds each launch's time to `seconds`; false when `cancelled` was seen. Throws ERR_EXECUTION. */
+  bool profile(const std::atomic<bool>& cancelled, double* seconds);
 
  private:
   void allocate_storages();
   std::shared_ptr<Memory> allocate(int64_t bytes);
   void fill(const Tensor& tensor, void* memory) const;
+  void allocate_inputs();
   void bind();
+  void record();
+  bool run_launches(const std::atomic<bool>& cancelled, double* seconds);
+  void check(const Failure& failure) const;
+  void read_output(size_t index, void* to) const;
   void* address(int32_t id) const;
   void check_range(const RangeCheck& check, const int32_t* values) const;
   void check_persistent_ranges();
@@ -77,11 +85,16 @@ class Executable {
   std::shared_ptr<Backend> backend_;
   Plan plan_;
   std::vector<int32_t> inputs_;
-  std::vector<std::shared_ptr<Memory>> memory_;  // by storage; empty for temps
+  std::vector<std::shared_ptr<Memory>> memory_;  // by storage; empty for temps and inputs
+  std::vector<StepSpec::Feed> feeds_;            // by input
+  std::vector<char*> input_address_;             // by storage; null for all others
+  int64_t input_bytes_ = 0;
+  std::shared_ptr<Memory> inputs_memory_;
   std::shared_ptr<Memory> arena_;
   std::map<std::string, std::shared_ptr<Persistent>> persistent_;
   int64_t allocated_bytes_ = 0;
   std::vector<int32_t> scratch_;  // labels read back for their check
+  std::unique_ptr<Recording> recording_;
 };
 
 }  // namespace gramian

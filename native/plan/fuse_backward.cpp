@@ -147,13 +147,6 @@ bool find_match(const Plan& plan, const Uses& uses, size_t norm, Match* match) {
   return true;
 }
 
-Attribute number_attribute(const char* key, double value) {
-  Attribute attr;
-  attr.key = key;
-  attr.number = value;
-  return attr;
-}
-
 Node joined(const Plan& plan, const Match& match) {
   const Node &input = plan.steps[match.input].node, &filter = plan.steps[match.filter].node;
   const Node& norm = plan.steps[match.norm].node;

@@ -69,6 +69,7 @@ void fuse_backward(Plan& plan);
 void fuse_separable(Plan& plan);
 void fuse_finish(Plan& plan);
 void fuse_residual(Plan& plan);
+void defer_correction(Plan& plan);
 void schedule(Plan& plan);
 void place_aliases(Plan& plan);
 void reuse_inputs(Plan& plan);
@@ -94,6 +95,9 @@ bool written_between(const Plan& plan, const std::vector<int32_t>& tensors, int3
 bool is_pointwise(const Node& node, const Shape& x, const Shape& filter, const Shape& y);
 /** The node's attribute `key` under another name, for the launch it is joined to. */
 Attribute renamed(const Node& node, const char* key, const char* name);
+/** A fresh temp tensor like another, with `cols` columns, on behalf of a pass. */
+int32_t add_temp(Plan& plan, int32_t like, int64_t cols, const std::string& name);
+Attribute number_attribute(const char* key, double value);
 /** A fresh temp storage for a tensor, dense. */
 void place_alone(Plan& plan, int32_t tensor);
 

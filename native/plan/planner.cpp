@@ -51,6 +51,22 @@ Attribute renamed(const Node& node, const char* key, const char* name) {
   return attr;
 }
 
+int32_t add_temp(Plan& plan, int32_t like, int64_t cols, const std::string& name) {
+  Tensor tensor;
+  tensor.shape = plan.graph.tensors[like].shape;
+  tensor.shape.back() = cols;
+  tensor.name = name;
+  plan.graph.tensors.push_back(std::move(tensor));
+  return static_cast<int32_t>(plan.graph.tensors.size()) - 1;
+}
+
+Attribute number_attribute(const char* key, double value) {
+  Attribute attr;
+  attr.key = key;
+  attr.number = value;
+  return attr;
+}
+
 void keep_images_apart(Plan& plan) {
   if (plan.graph.training) return;
   Attribute attr;
@@ -89,11 +105,12 @@ Plan make_plan(Graph graph, Backend& backend) {
   find_range_checks(plan);
   bypass_identities(plan);
   share_pools(plan);
-  fold_batch_norms(plan);
-  fuse_backward(plan);
-  fuse_separable(plan);
-  fuse_finish(plan);
-  fuse_residual(plan);
+  if (backend.fuses(Fusion::fold_batch_norms)) fold_batch_norms(plan);
+  if (backend.fuses(Fusion::backward)) fuse_backward(plan);
+  if (backend.fuses(Fusion::separable)) fuse_separable(plan);
+  if (backend.fuses(Fusion::finish)) fuse_finish(plan);
+  if (backend.fuses(Fusion::residual)) fuse_residual(plan);
+  defer_correction(plan);  // of what fuse_backward and fuse_residual have joined
   schedule(plan);
   place_aliases(plan);
   reuse_inputs(plan);

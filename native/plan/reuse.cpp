@@ -12,10 +12,31 @@
 namespace gramian {
 namespace {
 
-constexpr std::string_view kInPlace[] = {
-    "relu",      "tanh", "sigmoid",  "exp",      "log",         "sqrt",          "square",  "abs",
-    "leakyRelu", "elu",  "reluGrad", "tanhGrad", "sigmoidGrad", "leakyReluGrad", "eluGrad", "absGrad",
-    "affine",    "add",  "sub",      "mul",      "div",         "maximum",       "minimum", "batchNormGradInput"};
+constexpr std::string_view kInPlace[] = {"relu",
+                                         "tanh",
+                                         "sigmoid",
+                                         "exp",
+                                         "log",
+                                         "sqrt",
+                                         "square",
+                                         "abs",
+                                         "leakyRelu",
+                                         "elu",
+                                         "reluGrad",
+                                         "tanhGrad",
+                                         "sigmoidGrad",
+                                         "leakyReluGrad",
+                                         "eluGrad",
+                                         "absGrad",
+                                         "affine",
+                                         "add",
+                                         "sub",
+                                         "mul",
+                                         "div",
+                                         "maximum",
+                                         "minimum",
+                                         "batchNormGradInput",
+                                         "batchNormGradCorrect"};
 
 /** Whether the step's output may overwrite its first input. */
 bool may_overwrite(const Plan& plan, const Node& node, int32_t step, const std::vector<int32_t>& last_use,

@@ -23,6 +23,17 @@ export { FACE_API_EXPRESSIONS, FACE_API_PIXELS, faceExpressionNet } from './face
 export { type FerOptions, ferCnn, ferResnet18, ferVgg } from './fer';
 export { type InceptionV2Options, inceptionV2 } from './inceptionV2';
 export { type MffCnnOptions, mffCnn } from './mffCnn';
+export {
+  MTCNN_HEADS,
+  MTCNN_PIXELS,
+  ONET_SIDE,
+  oNet,
+  PNET_STRIDE,
+  PNET_WINDOW,
+  pNet,
+  RNET_SIDE,
+  rNet,
+} from './mtcnn';
 export type { ModelOptions } from './options';
 export { type PublishedFigures, published } from './published';
 export { type ResnetOptions, resnet18, resnet50, resnet101 } from './resnet';

@@ -21,7 +21,8 @@ const graph = {
   ],
   outputs: [],
 };
-const compile = () => new Plan(graph, { device: 'cpu', isa: 'auto', threads: 2, precision: 'float32' });
+const compile = () =>
+  new Plan(graph, { device: 'cpu', isa: 'auto', threads: 2, precision: 'float32', deviceIndex: 0, memoryLimit: 0 });
 
 const ways = {
   /** In the middle of a long run. */

@@ -2,63 +2,13 @@
 // threads, plain and pitched. Integers must come out exact; random numbers within a stated error; every run of the
 // same inputs must give the same bits, whatever the threads.
 import { describe, expect, it } from 'vitest';
-import { compile, type Plan } from '../../src/compile';
+import { compile } from '../../src/compile';
 import { type Row, typed } from './case';
-import { type ExpectedRow, expectRow, isExact } from './expected';
+import { compareRuns, compareWithOracle, MODES, outputsOf, type Results, runOnce } from './checkRow';
+import { type ExpectedRow, expectRow } from './expected';
 import type { Mode } from './fills';
 import { availableIsas, type Isa } from './isas';
 import { table } from './table';
-import { allowedError, DEFAULT_TOLERANCE, firstDifference, firstMismatch, shareOfZeros } from './tolerance';
-
-type Results = Record<string, ArrayLike<number>>;
-
-const MODES: readonly Mode[] = ['integer', 'random'];
-
-function outputsOf(expected: ExpectedRow) {
-  return Object.assign({}, ...expected.cases.map((item) => item.outputs));
-}
-
-/** Puts the persistent tensors back to their start, runs one step, returns outputs and persistent tensors. */
-async function runOnce(plan: Plan, expected: ExpectedRow): Promise<Results> {
-  for (const item of expected.cases) {
-    for (const [name, data] of Object.entries(item.states)) await plan.write(name, data);
-  }
-  const results: Results = { ...(await plan.step(expected.feeds)) };
-  for (const item of expected.cases) {
-    for (const name of Object.keys(item.states)) results[name] = await plan.read(name);
-  }
-  return results;
-}
-
-function compareWithOracle(results: Results, expected: ExpectedRow, mode: Mode): string[] {
-  const failures: string[] = [];
-  for (const item of expected.cases) {
-    const exact = isExact(item, mode);
-    const tolerance = item.case.tolerance ?? item.row.tolerance ?? DEFAULT_TOLERANCE;
-    for (const [name, answer] of Object.entries(item.answers)) {
-      const relative = exact || answer.dtype === 'i32' ? 0 : allowedError(tolerance, item.case.terms ?? 1);
-      const floor = item.case.floor === undefined ? {} : { floor: item.case.floor };
-      const how = { shape: answer.shape, relative, perElement: item.row.perElement ?? false, ...floor };
-      const mismatch = firstMismatch(results[name]!, answer.data, how);
-      if (mismatch) failures.push(`${item.label}, ${name}: ${mismatch}`);
-      if (exact && answer.data.length > 8 && shareOfZeros(answer.data) > (item.row.zeroLimit ?? 0.7)) {
-        failures.push(`${item.label}, ${name}: mistrusted, the expected values are mostly zeros`);
-      }
-    }
-  }
-  return failures;
-}
-
-function compareRuns(what: string, first: Results, second: Results, expected: ExpectedRow): string[] {
-  const failures: string[] = [];
-  for (const item of expected.cases) {
-    for (const [name, answer] of Object.entries(item.answers)) {
-      const difference = firstDifference(first[name]!, second[name]!, answer.shape);
-      if (difference) failures.push(`${item.label}, ${name}: ${what}: ${difference}`);
-    }
-  }
-  return failures;
-}
 
 async function check(expected: ExpectedRow, mode: Mode, isa: Isa): Promise<string[]> {
   const failures: string[] = [];

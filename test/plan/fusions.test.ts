@@ -235,11 +235,12 @@ describe('join of a unit’s backward that leads to dx', () => {
 
 describe('join of a sum into dx', () => {
   const summed = (after: (parts: Tensors, graph: Graph) => Tensors) => backward({ after }).slice(1);
+  const deferred = ['batchNormGradTerms', 'batchNormGradCorrect'];
   const other = (graph: Graph, shape = [2, 7, 6, 5]) => graph.input('other', shape);
 
   it('takes either operand', () => {
-    expect(summed(({ dx }, graph) => ({ s: ops.add(dx!, other(graph)) }))).toEqual(['batchNormGradInput']);
-    expect(summed(({ dx }, graph) => ({ s: ops.add(other(graph), dx!) }))).toEqual(['batchNormGradInput']);
+    expect(summed(({ dx }, graph) => ({ s: ops.add(dx!, other(graph)) }))).toEqual(deferred);
+    expect(summed(({ dx }, graph) => ({ s: ops.add(other(graph), dx!) }))).toEqual(deferred);
   });
 
   it('does not when dx is read twice or returned', () => {
@@ -263,14 +264,14 @@ describe('join of a sum into dx', () => {
         return { s: ops.add(parts.dx!, other(graph)) };
       };
     expect(summed(over('gamma'))).toEqual(['batchNormGradInput', 'ema', 'add']);
-    expect(summed(over('v')).toSorted()).toEqual(['batchNormGradInput', 'ema']);
+    expect(summed(over('v')).toSorted()).toEqual([...deferred, 'ema'].toSorted());
   });
 
   it('takes one sum only', () => {
     const twice = ({ dx }: Tensors, graph: Graph) => ({
       s: ops.add(ops.add(dx!, other(graph)), graph.input('more', [5])),
     });
-    expect(summed(twice)).toEqual(['batchNormGradInput', 'add']);
+    expect(summed(twice)).toEqual([...deferred, 'add']);
   });
 });
 

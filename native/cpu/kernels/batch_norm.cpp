@@ -5,6 +5,7 @@
 #include "cpu/kernels/activation.h"
 #include "cpu/kernels/channel_norm.h"
 #include "cpu/kernels/moments.h"
+#include "cpu/kernels/pixels.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
@@ -219,6 +220,59 @@ void run_grad_input(const KernelCall* call) {
   });
 }
 
+// ---------------------------------------------------------------- the gradient by the input in two parts
+
+// What a batchNorm's mean and variance subtract from the gradient by its input is linear in x, channel by channel:
+//   dx = scale*d - shift - slope*(x - mean),   shift = scale*dbeta/R,   slope = scale*istd*dgamma/R.
+// Of several batchNorms of one x the first terms are summed as they are made, and the others as vectors; they are
+// subtracted once (native/plan/defer_correction.cpp).
+
+// in: variance, gamma, dgamma, dbeta [C] (, shift, slope to add to); out: shift, slope [C].
+void run_grad_terms(const KernelCall* call) {
+  const double eps = attr(call, "eps", 1e-5), rows = attr(call, "rows");
+  for (int64_t c = 0; c < call->in[0].cols; ++c) {
+    const double istd = 1.0 / __builtin_sqrt((double)floats(call->in[0])[c] + eps);
+    const double per_row = (double)floats(call->in[1])[c] * istd / rows;
+    double shift = per_row * (double)floats(call->in[3])[c], slope = per_row * istd * (double)floats(call->in[2])[c];
+    if (call->in_count > 4) shift += (double)floats(call->in[4])[c], slope += (double)floats(call->in[5])[c];
+    floats_out(call->out[0])[c] = (float)shift;
+    floats_out(call->out[1])[c] = (float)slope;
+  }
+}
+
+// in: sum, x, mean, shift, slope; out: dx = sum - shift - slope*(x - mean), which may lie where sum does.
+// Where rows are a few channels of wider ones, no processor guesses what is read next: rows are fetched ahead here.
+void run_grad_correct(const KernelCall* call) {
+  const View &sum = call->in[0], &x = call->in[1], &dx = call->out[0];
+  const float *mean = floats(call->in[2]), *shift = floats(call->in[3]), *slope = floats(call->in[4]);
+  constexpr int64_t kTile = 4096, kAhead = 16, kRows = 16;  // kRows rows of any width begin on a line
+  const int64_t pitch = round_up(x.cols, W), piece = max64(1, kPiece / x.cols / kRows) * kRows;
+  const bool tiled = large(dx) && pitch * kRows <= kTile && sum.data != dx.data;
+  const int64_t some = tiled ? kTile / pitch / kRows * kRows : piece;
+  const auto correct = [&](int64_t r, float* to) {
+    const float *from = floats(sum) + r * sum.pitch, *at = floats(x) + r * x.pitch;
+    for (int64_t c = 0; c < x.cols; c += W) {
+      const int lanes = (int)min64(W, x.cols - c);
+      __builtin_prefetch(from + kAhead * sum.pitch + c, 0, 3);
+      __builtin_prefetch(at + kAhead * x.pitch + c, 0, 3);
+      const vf u = load_lanes(at + c, lanes) - load_lanes(mean + c, lanes);
+      const vf direct = load_lanes(from + c, lanes) - load_lanes(shift + c, lanes);
+      store_lanes(to + c, fma(-u, load_lanes(slope + c, lanes), direct), lanes);
+    }
+  };
+  parallel_for(call->parallel, ceil_div(x.rows, piece), [&](int64_t i) {
+    alignas(64) float tile[kTile];
+    const int64_t end = min64(x.rows, (i + 1) * piece);
+    for (int64_t first = i * piece, last = 0; first < end; first = last) {
+      last = min64(end, first + some);
+      const Pixels out = tiled ? Pixels{tile, pitch} : pixels_of(dx, first);
+      for (int64_t r = first; r < last; ++r) correct(r, out.pixel(r - first));
+      if (tiled) put_rows(out, dx, first, last - first);
+    }
+    stream_fence();
+  });
+}
+
 // ---------------------------------------------------------------- row normalisation
 
 // Sum of a[i] * b[i], in blocks so that no float accumulator takes many terms.
@@ -278,6 +332,8 @@ const Kernel kernels[] = {
     {"batchNorm", prepare_batch_norm, run_batch_norm},
     {"batchNormGradParams", prepare_grad_params, run_grad_params},
     {"batchNormGradInput", prepare_grad_input, run_grad_input},
+    {"batchNormGradTerms", prepare_nothing, run_grad_terms},
+    {"batchNormGradCorrect", prepare_nothing, run_grad_correct},
     {"rowNormalize", prepare_nothing, run_row_normalize},
     {"rowNormalizeGrad", prepare_nothing, run_row_normalize_grad},
 };

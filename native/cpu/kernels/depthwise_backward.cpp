@@ -5,8 +5,9 @@
 // in: dy [N,OH,OW,C] or, pooled, [N,PH,PW,C]; w [3,3,1,C]; x [N,H,W,C]; mean, variance, gamma, beta [C]. out: dw
 // [3,3,1,C], dgamma [C], dbeta [C], and with storeGradient dz [N,H,W,C] = da * act'(pre).
 // With pointwise a last input, the filter [1,1,C,O] of the pointwise convolution that followed: dy [N,OH,OW,O] is then
-// the gradient of its output, and is multiplied by the filter's transpose a tile at a time. A row of x meets up to
-// three rows of dy. Those that are equal (a pooled gradient is constant down a cell) are taken as one: its taps'
+// the gradient of its output, and is multiplied by the filter's transpose a tile at a time. With addTo a last input,
+// other [N,H,W,C]: out comes other + dz * gamma / sqrt(variance + eps) instead of dz. A row of x meets up to three rows
+// of dy. Those that are equal (a pooled gradient is constant down a cell) are taken as one: its taps'
 // weights are added beforehand, its products are made once. The rule easy to break: images are summed in chunks fixed
 // by the batch and joined by a fixed tree.
 #include "cpu/kernels/depthwise_row.h"
@@ -24,7 +25,7 @@ struct Params {
   int64_t stride_h, stride_w, top, left;  // of the turned correlation: dx(i) reads spread dy(i - top ..)
   int64_t out_h, out_w;                   // of dy as the convolution saw it
   int64_t pool_h, pool_w, pool_top, pool_left;
-  bool pooled, store, stream, pointwise;
+  bool pooled, store, stream, pointwise, add;
   TileProduct product;
   int64_t tile_rows, tile_floats;
   int64_t height, width, channels, lanes, columns, blocks;
@@ -43,6 +44,7 @@ void prepare(KernelCall* call) {
   p->pool_top = (int64_t)attr(call, "poolPadTop"), p->pool_left = (int64_t)attr(call, "poolPadLeft");
   p->pooled = p->pool_h > 0;
   p->store = attr(call, "storeGradient") != 0;
+  p->add = attr(call, "addTo") != 0;
   p->stream = p->store && streamable_rows(call->out[3]) && streamable_dense(call->out[3]);
   p->out_h = p->pooled ? (int64_t)attr(call, "outHeight") : dy.shape[1];
   p->out_w = p->pooled ? (int64_t)attr(call, "outWidth") : dy.shape[2];
@@ -164,11 +166,12 @@ struct Block {
   const float* row[3];     // staged rows of dy at this block
   const float* filter[3];  // of their subsets, at this block
   float* sums[3];
-  float* da;               // [width][16]
-  const float *x, *ahead;  // ahead: the row of x after this one
-  float* dz;               // a row with room for whole blocks; null when not stored
+  float* da;                         // [width][16]
+  const float *x, *ahead;            // ahead: the row of x after this one
+  const float *other, *other_ahead;  // null when nothing is added to
+  float* dz;                         // a row with room for whole blocks; null when not stored
   bool stream;
-  int64_t width, pitch, dz_pitch, lanes;
+  int64_t width, pitch, dz_pitch, other_pitch, lanes;
   const float *mean, *scale, *beta;  // tables at this block
   float* moments;                    // sum t*(x-mean), sum t
 };
@@ -205,6 +208,7 @@ void add_block(const Block& b, const Activation& act) {
     vf gamma_sum = {}, beta_sum = {};
     for (int64_t ix = 0; ix < b.width; ++ix) {
       if (v == 0) __builtin_prefetch(b.ahead + ix * b.pitch, 0, 2);
+      if (v == 0 && b.other) __builtin_prefetch(b.other_ahead + ix * b.other_pitch, 0, 2);
       const vf centred = load_lanes(b.x + ix * b.pitch + v, lanes) - mean;
       const vf pre = fma(centred, scale, beta), a = act.value(pre);
 #pragma GCC unroll 3
@@ -214,10 +218,12 @@ void add_block(const Block& b, const Activation& act) {
       const vf t = load(b.da + ix * 16 + v) * act.slope(pre);
       gamma_sum = fma(t, centred, gamma_sum);
       beta_sum = beta_sum + t;
+      if (!b.dz) continue;
+      const vf dz = b.other ? fma(t, scale, load_lanes(b.other + ix * b.other_pitch + v, lanes)) : t;
       if (b.stream)
-        stream(b.dz + ix * b.dz_pitch, t);
-      else if (b.dz)
-        store(b.dz + ix * b.dz_pitch + v, t);
+        stream(b.dz + ix * b.dz_pitch, dz);
+      else
+        store(b.dz + ix * b.dz_pitch + v, dz);
     }
     const auto add = [](float* total, vf more) { store(total, load(total) + more); };
 #pragma GCC unroll 3
@@ -305,6 +311,11 @@ void add_image(Chunk& chunk, int64_t n, const Activation& act) {
         b.dz = (p.stream ? floats_out(dz) + pixel * dz.pitch : chunk.dz) + k * 16;
         b.dz_pitch = p.stream ? dz.pitch : p.lanes, b.stream = p.stream;
       }
+      if (p.add) {
+        const View& other = chunk.call->in[chunk.call->in_count - 1];
+        b.other = floats(other) + pixel * other.pitch + k * 16;
+        b.other_pitch = other.pitch, b.other_ahead = b.other + p.width * other.pitch;
+      }
       b.mean = chunk.prologue->mean + k * 16, b.scale = chunk.prologue->scale + k * 16;
       b.beta = chunk.prologue->beta + k * 16;
       b.moments = chunk.sums + k * kBlockFloats + kSetFloats;
@@ -352,7 +363,7 @@ void run(const KernelCall* call) {
   fill_filter(call, p, base);
   const Prologue prologue = make_prologue(call, p.tables, base + p.prologue_at, 3);
   fill_columns(p, column);
-  if (p.pointwise) pack_filter(p.product, call->in[call->in_count - 1], true, base + p.packed_at);
+  if (p.pointwise) pack_filter(p.product, call->in[7], true, base + p.packed_at);
   if (p.pooled) scale_cells(call, p, base + p.cells_at);
   const int64_t images = call->in[2].shape[0];
   with_activation(prologue.activation, prologue.alpha, [&](auto act) {

@@ -56,9 +56,11 @@ GRAMIAN_PAIRS_TARGET void tile_kernel(const Tile& tile) {
   const float* fetch = tile.fetch;
   int64_t lines = tile.fetch_lines;
   for (int64_t k = tile.k; k > 0; --k) {
-    __builtin_prefetch(fetch, 0, 2);
-    fetch += 16;
-    if (--lines == 0) fetch += tile.fetch_skip, lines = tile.fetch_lines;
+    for (int term = 0; term < (kPairs ? 2 : 1); ++term) {
+      __builtin_prefetch(fetch, 0, 2);
+      fetch += 16;
+      if (--lines == 0) fetch += tile.fetch_skip, lines = tile.fetch_lines;
+    }
     vf right[V];
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) right[v] = load(b + v * W);
@@ -105,9 +107,11 @@ GRAMIAN_PAIRS_TARGET void narrow_tile_kernel(const Tile& tile) {
   const float* fetch = tile.fetch;
   int64_t lines = tile.fetch_lines;
   for (int64_t k = tile.k; k > 0; --k) {
-    __builtin_prefetch(fetch, 0, 2);
-    fetch += 16;
-    if (--lines == 0) fetch += tile.fetch_skip, lines = tile.fetch_lines;
+    for (int term = 0; term < (kPairs ? 2 : 1); ++term) {
+      __builtin_prefetch(fetch, 0, 2);
+      fetch += 16;
+      if (--lines == 0) fetch += tile.fetch_skip, lines = tile.fetch_lines;
+    }
     const vf right = load(b);
     const __m256 right_half = _mm256_loadu_ps(b + W);
 #pragma GCC unroll 16
@@ -205,7 +209,7 @@ template <bool kByRows>
   Tile tile{a, a_pitch, b, kNR, steps, c, column, rows, W, accumulate, a, 1, -16};
   const TileKernel wide = kernel_for<2, kByRows>(rows, precision);
   for (; n > W; n -= kNR, packed_n -= kNR) {
-    fetch->take(&tile, steps);
+    fetch->take(&tile, k);
     tile.lanes = n >= kNR ? W : (int)(n - W);
     if (tile.lanes == W) {
       wide(tile);
@@ -216,7 +220,7 @@ template <bool kByRows>
     tile.column += kNR;
   }
   if (n <= 0) return;
-  fetch->take(&tile, steps);
+  fetch->take(&tile, k);
   tile.lanes = (int)n;
   tile.b_step = panel_width(packed_n);
   kernel_for<1, kByRows>(rows, precision)(tile);

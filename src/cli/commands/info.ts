@@ -10,6 +10,24 @@ interface Device {
   readonly isa?: string;
   readonly threads?: number;
   readonly reason?: string;
+  readonly name?: string;
+  readonly driver?: string;
+  readonly toolkit?: string;
+  readonly image?: string;
+}
+
+/** What is known of a device, in one line. */
+function factsOf({ name, isa, threads, driver, toolkit, image }: Device): string {
+  return [
+    name,
+    isa,
+    threads === undefined ? undefined : `${threads} threads`,
+    driver === undefined ? undefined : `driver for CUDA ${driver}`,
+    toolkit === undefined ? undefined : `kernels of CUDA ${toolkit}`,
+    image,
+  ]
+    .filter(Boolean)
+    .join(', ');
 }
 
 const options = { json: jsonOption } as const satisfies OptionTable;
@@ -35,11 +53,10 @@ export const command: Command<typeof options> = {
     }
     io.out(`gramian ${version()}, Node.js ${process.versions.node}, ${platform} ${arch}\n`);
     for (const device of devices) {
+      const known = factsOf(device);
       const facts = device.available
-        ? [device.isa, device.threads === undefined ? undefined : `${device.threads} threads`]
-            .filter(Boolean)
-            .join(', ')
-        : `not available: ${device.reason ?? 'no reason given'}`;
+        ? known
+        : `not available: ${device.reason ?? 'no reason given'}${known ? ` (${known})` : ''}`;
       io.out(`${device.id.padEnd(6)}${facts}\n`);
     }
     return 0;

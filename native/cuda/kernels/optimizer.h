@@ -1,0 +1,51 @@
+// Parameters of optimizer.cu. Plain data for host and device code; pitches in elements.
+#pragma once
+#include "span.h"
+
+namespace gramian::cuda {
+
+struct AdamParams {
+  const float *p, *g, *m, *v, *lr;
+  const int32_t* step;
+  float *new_p, *new_m, *new_v;
+  Span span;
+  uint32_t pitch_p, pitch_g, pitch_m, pitch_v;
+  float keep1, take1, keep2, take2;  // beta1, 1 - beta1, beta2, 1 - beta2
+  float log_beta1, log_beta2;
+  float eps, added, decay;  // added: decay of the gradient; decay: of the parameter itself, times the rate
+};
+
+struct SgdParams {
+  const float *p, *g, *velocity, *lr;
+  float *new_p, *new_velocity;
+  Span span;
+  uint32_t pitch_p, pitch_g, pitch_velocity;
+  float momentum, decay;
+  int32_t nesterov;
+};
+
+struct EmaParams {
+  const float *s, *x;
+  float* y;
+  Span span;
+  uint32_t pitch_s, pitch_x, pitch_y;
+  float keep, take;
+};
+
+enum class Schedule : int32_t { constant, step, cosine, exponential };
+
+struct ScheduleParams {
+  const int32_t* step;
+  float* lr;
+  Schedule kind;
+  double base, floor;
+  double warmup, length;  // steps; length: of the cosine's half wave
+  double every, log2_factor;
+};
+
+struct IncrementParams {
+  const int32_t* from;
+  int32_t* to;
+};
+
+}  // namespace gramian::cuda

@@ -1,0 +1,40 @@
+// See table.h. A new file of kernels adds its list here, and its base name to nothing else.
+#include "cuda/kernels/table.h"
+
+namespace gramian::cuda {
+
+extern const KernelList kBatchNormKernels, kBroadcastKernels, kConv2dKernels, kDatasetKernels, kDropoutKernels,
+    kElementwiseKernels, kGatherKernels, kMatmulKernels, kOptimizerKernels, kPoolKernels, kReduceKernels,
+    kResizeKernels, kShapeKernels, kSoftmaxKernels;
+
+namespace {
+
+const KernelList* const kLists[] = {
+    &kBatchNormKernels,   &kBroadcastKernels, &kConv2dKernels, &kDatasetKernels,   &kDropoutKernels,
+    &kElementwiseKernels, &kGatherKernels,    &kMatmulKernels, &kOptimizerKernels, &kPoolKernels,
+    &kReduceKernels,      &kResizeKernels,    &kShapeKernels,  &kSoftmaxKernels,
+};
+
+}  // namespace
+
+const Kernel* find_kernel(const std::string& op) {
+  for (const KernelList* list : kLists)
+    for (size_t i = 0; i < list->count; ++i)
+      if (op == list->kernels[i].op) return &list->kernels[i];
+  return nullptr;
+}
+
+bool fuses(Fusion fusion) {
+  switch (fusion) {
+    case Fusion::fold_batch_norms:
+    case Fusion::backward:
+    case Fusion::separable:
+    case Fusion::finish:
+      return false;
+    case Fusion::residual:
+      return true;
+  }
+  return false;
+}
+
+}  // namespace gramian::cuda

@@ -1,0 +1,166 @@
+// Whole plans on device cuda: a small training step against the CPU, what a warm step costs the driver, errors that are
+// typed and leave the process alive. The rule easy to break: counters are compared between two reports, since other tests of
+// the file ran before.
+import { describe, expect, it } from 'vitest';
+import { compile, devices, type Plan } from '../../src/compile';
+import { ArgumentError, DeviceError, ExecutionError } from '../../src/errors';
+import { Graph } from '../../src/graph/graph';
+import * as ops from '../../src/graph/ops';
+import { alive, device, findings, images, report, settled, useImage } from './device';
+import { feedsOf, perceptron } from './perceptron';
+
+async function losses(plan: Plan, steps: number): Promise<number[]> {
+  const seen: number[] = [];
+  for (let step = 0; step < steps; step++) seen.push((await plan.step(feedsOf(step))).loss![0]!);
+  return seen;
+}
+
+const largest = (values: ArrayLike<number>) => Math.max(...Array.from(values, Math.abs));
+
+/** Largest difference relative to the largest value. */
+function relative(got: ArrayLike<number>, want: ArrayLike<number>): number {
+  return largest(Array.from(want, (value, i) => got[i]! - value)) / largest(want);
+}
+
+describe.skipIf(images.length === 0)('a plan on cuda', () => {
+  it.each(images)('trains as on the cpu, from %s', async (image) => {
+    useImage(image);
+    const { graph, outputs } = perceptron();
+    using cuda = compile(graph, { outputs, device: 'cuda' });
+    using cpu = compile(graph, { outputs, device: 'cpu' });
+    for (let step = 0; step < 5; step++) {
+      const [got, want] = [await cuda.step(feedsOf(step)), await cpu.step(feedsOf(step))];
+      for (const name of Object.keys(outputs))
+        expect(relative(got[name]!, want[name]!), `${name}, step ${step}`).toBeLessThan(1e-4);
+    }
+    for (const { name } of cpu.tensors())
+      expect(relative(await cuda.read(name), await cpu.read(name)), name).toBeLessThan(1e-4);
+    expect(findings()).toEqual([]);
+  });
+
+  it('has the same bits step by step, many steps at once, and on this thread', async () => {
+    useImage('ptx80');
+    const { graph, outputs } = perceptron();
+    using one = compile(graph, { outputs, device: 'cuda' });
+    using many = compile(graph, { outputs, device: 'cuda' });
+    using here = compile(graph, { outputs, device: 'cuda' });
+    const fed = Array.from({ length: 7 }, (_, step) => feedsOf(step));
+    const x = Float32Array.from(fed.flatMap((feed) => [...feed.x]));
+    const labels = Int32Array.from(fed.flatMap((feed) => [...feed.labels]));
+    const all = await many.run(7, { feeds: { x, labels, lr: new Float32Array(7).fill(0.05) } });
+    expect(await losses(one, 7)).toEqual([...all.loss!]);
+    expect(fed.map((feed) => here.stepSync(feed).loss![0])).toEqual([...all.loss!]);
+    expect(await many.read('first')).toEqual(await one.read('first'));
+  });
+
+  it('makes a warm step of one graph launch, without allocations, blocking copies or more than one wait', async () => {
+    useImage('ptx80');
+    const { graph, outputs } = perceptron();
+    using plan = compile(graph, { outputs, device: 'cuda' });
+    await plan.step(feedsOf(0));
+    const before = report().counters;
+    await plan.step(feedsOf(1));
+    const after = report().counters;
+    const spent = (name: string) => after[name]! - before[name]!;
+    expect({
+      graphLaunches: spent('graphLaunches'),
+      allocations: spent('allocations'),
+      frees: spent('frees'),
+      blockingCopies: spent('blockingCopies'),
+      synchronisations: spent('synchronisations'),
+    }).toEqual({ graphLaunches: 1, allocations: 0, frees: 0, blockingCopies: 0, synchronisations: 1 });
+  });
+
+  it('gives everything back when it is disposed', async () => {
+    useImage('ptx80');
+    expect(await settled()).toBe(0);
+    const { graph, outputs } = perceptron();
+    const plan = compile(graph, { outputs, device: 'cuda' });
+    const held = alive();
+    await losses(plan, 2);
+    expect(alive()).toBe(held);
+    plan.dispose();
+    expect(await settled()).toBe(0);
+  });
+
+  it('profiles every launch of describe() and trains on', async () => {
+    useImage('ptx80');
+    const { graph, outputs } = perceptron();
+    using plan = compile(graph, { outputs, device: 'cuda' });
+    using other = compile(graph, { outputs, device: 'cuda' });
+    const { launches } = plan.describe();
+    const profile = await plan.profile(feedsOf(0));
+    expect(profile.map(({ milliseconds, ...launch }) => launch)).toEqual(launches);
+    for (const { milliseconds } of profile) expect(milliseconds).toBeGreaterThan(0);
+    await other.step(feedsOf(0));
+    expect(await plan.read('first')).toEqual(await other.read('first'));
+  });
+});
+
+describe.skipIf(images.length === 0)('errors of cuda', () => {
+  const relu = () => {
+    const graph = new Graph();
+    const y = ops.relu(graph.input('x', [64, 64]));
+    return { graph, outputs: { y } };
+  };
+  const compiled = (options: object) => {
+    const { graph, outputs } = relu();
+    compile(graph, { outputs, device: 'cuda', ...options }).dispose();
+  };
+
+  it('describes the device it has', () => {
+    useImage('ptx120');
+    expect(devices().find(({ id }) => id === 'cuda')).toMatchObject({
+      available: true,
+      isa: 'sm_120',
+      name: 'Software CUDA device (sm_120)',
+      driver: '13.0',
+      image: 'compute_120 PTX',
+    });
+  });
+
+  it('names an image it has not', () => {
+    useImage('ptx7');
+    expect(() => compiled({})).toThrow(DeviceError);
+    expect(devices().find(({ id }) => id === 'cuda')?.reason).toMatch('no kernels for');
+    useImage('ptx80');
+    compiled({});
+  });
+
+  it('refuses a device and an amount of memory that are not there', () => {
+    expect(() => compiled({ deviceIndex: 1 })).toThrow('expected a deviceIndex from 0 to 0, got 1');
+    expect(() => compiled({ memoryLimit: 10_000 })).toThrow(/at most 10000 bytes of device memory \(memoryLimit\)/);
+    expect(() => compiled({ memoryLimit: 0 })).toThrow(ArgumentError);
+    expect(() => compiled({ deviceIndex: 1.5 })).toThrow(ArgumentError);
+    expect(() => compiled({ precision: 'bf16' })).toThrow('expected precision float32');
+  });
+
+  it('says which call failed and what to do when memory runs out', () => {
+    device().configure('fail=cuMemAlloc_v2:2');
+    try {
+      expect(() => compiled({})).toThrow(/\[cuda\] cuMemAlloc failed: CUDA_ERROR_OUT_OF_MEMORY \(2\): .*smaller batch/);
+    } finally {
+      device().configure('nofail');
+    }
+    compiled({});
+  });
+
+  it('reports a label out of range found by a kernel, and goes on', async () => {
+    const graph = new Graph();
+    const logits = graph.input('logits', [4, 3]);
+    const labels = graph.state('labels', [4], 'i32', Int32Array.of(0, 1, 2, 0));
+    const loss = ops.crossEntropy(logits, labels);
+    using plan = compile(graph, { outputs: { loss }, device: 'cuda' });
+    const feeds = { logits: Float32Array.from({ length: 12 }, (_, i) => i % 5) };
+    const before = await plan.step(feeds);
+    await plan.write('labels', Int32Array.of(0, 3, 2, 0));
+    await expect(plan.step(feeds)).rejects.toThrow(
+      /\[crossEntropy\] a label is outside 0..K-1 \(node "crossEntropy"\)/,
+    );
+    const feedsOfThree = { logits: Float32Array.from({ length: 36 }, (_, i) => i % 5) };
+    await expect(plan.run(3, { feeds: feedsOfThree })).rejects.toThrow(ExecutionError);
+    await plan.write('labels', Int32Array.of(0, 1, 2, 0));
+    expect(await plan.step(feeds)).toEqual(before);
+    expect(findings()).toEqual([]);
+  });
+});
