@@ -31,6 +31,8 @@ export const LIMITS = { sectors: 1.05, bytes: 1.1, passes: 1.1, lanes: 0.9 } as 
 /** Ops that read the neighbours of a block's pixels too. */
 const HALO = 1.6;
 const LEAST_BYTES = 1024;
+/** An access that wastes less than this share of what the whole step spends is not looked at. */
+const NOTHING = 0.01;
 
 /** The op at work: its kernels, the bytes it cannot do without, its multiply-adds where it is counted by them. */
 export interface Step {
@@ -72,25 +74,35 @@ function exemptLine(gate: LineExemption['gate'], one: Counted): boolean {
   return found !== undefined;
 }
 
-/** Accesses of one space: what they cost against what their bytes need, each instruction on its own. */
-function accesses(gate: 'sectors' | 'passes', works: readonly Work[]): Verdict {
-  const limit = LIMITS[gate];
-  const faults: string[] = [];
-  let [cost, ideal] = [0, 0];
-  for (const work of works) {
-    const most = Math.max(...[...work.instructions.values()].map(({ warps }) => warps));
-    for (const one of work.instructions.values()) {
-      const spent = one[gate];
-      if (spent === undefined || one.ideal === undefined || one.ideal === 0) continue;
-      cost += spent;
-      ideal += one.ideal;
-      // What is run a hundredth as often as the rest is an edge.
-      if (spent / one.ideal <= limit || one.warps < most / 100 || exemptLine(gate, one)) continue;
-      const where = `${path.basename(one.file)}:${one.line}`;
-      const text = one.file === '' ? '' : sourceLine(one.file, one.line);
-      faults.push(`${work.name}: ${gate} ${(spent / one.ideal).toFixed(2)}: ${where}: ${text}: ${one.text}`);
-    }
+/** What a line of source costs a kernel, however often it was unrolled. */
+function byLine(gate: 'sectors' | 'passes', works: readonly Work[]): Counted[] {
+  const lines = new Map<string, Counted>();
+  for (const one of works.flatMap(({ instructions }) => [...instructions.values()])) {
+    if (one[gate] === undefined || !one.ideal) continue;
+    const key = `${one.kernel} ${one.file} ${one.line}`;
+    const before = lines.get(key);
+    const cost = one[gate] + (before?.[gate] ?? 0);
+    lines.set(key, { ...one, [gate]: cost, ideal: one.ideal + (before?.ideal ?? 0) });
   }
+  return [...lines.values()];
+}
+
+/** Accesses of one space: what they cost against what their bytes need, each line of source on its own. */
+function accesses(gate: 'sectors' | 'passes', works: readonly Work[]): Verdict {
+  const all = byLine(gate, works);
+  const sum = (of: (one: Counted) => number) => all.reduce((total, one) => total + of(one), 0);
+  const [cost, ideal] = [sum((one) => one[gate]!), sum((one) => one.ideal ?? 0)];
+  const wasteful = all.filter((one) => {
+    const excess = one[gate]! - one.ideal!;
+    return one[gate]! / one.ideal! > LIMITS[gate] && excess > cost * NOTHING;
+  });
+  const faults = wasteful
+    .filter((one) => !exemptLine(gate, one))
+    .map((one) => {
+      const text = one.file === '' ? '' : sourceLine(one.file, one.line);
+      const figure = (one[gate]! / one.ideal!).toFixed(2);
+      return `${one.kernel}: ${gate} ${figure}: ${path.basename(one.file)}:${one.line}: ${text}`;
+    });
   return { gate, figure: ideal === 0 ? 1 : cost / ideal, faults };
 }
 

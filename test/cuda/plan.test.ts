@@ -6,6 +6,7 @@ import { compile, devices, type Plan } from '../../src/compile';
 import { ArgumentError, DeviceError, ExecutionError } from '../../src/errors';
 import { Graph } from '../../src/graph/graph';
 import * as ops from '../../src/graph/ops';
+import { workBetween } from './counting';
 import { alive, device, findings, images, report, settled, useImage } from './device';
 import { feedsOf, perceptron } from './perceptron';
 
@@ -69,6 +70,17 @@ describe.skipIf(images.length === 0)('a plan on cuda', () => {
       blockingCopies: spent('blockingCopies'),
       synchronisations: spent('synchronisations'),
     }).toEqual({ graphLaunches: 1, allocations: 0, frees: 0, blockingCopies: 0, synchronisations: 1 });
+  });
+
+  it('updates all parameters by one launch', async () => {
+    useImage('ptx80');
+    const { graph, outputs } = perceptron();
+    using plan = compile(graph, { outputs, device: 'cuda' });
+    expect(plan.describe().launches.filter(({ op }) => op === 'adam')).toHaveLength(2);
+    const before = report();
+    await plan.step(feedsOf(0));
+    const works = workBetween(before, report()).filter(({ name }) => name.startsWith('adam'));
+    expect(works.map(({ name, launches }) => `${name} ${launches}`)).toEqual(['adamMany 1']);
   });
 
   it('gives everything back when it is disposed', async () => {
