@@ -140,6 +140,15 @@ std::unique_ptr<Backend> create(const BackendOptions& options);
 namespace cuda {
 DeviceReport report();
 std::unique_ptr<Backend> create(const BackendOptions& options);
+
+/** The compiled kernels as the addon holds them, compressed by brotli; no bytes once they were unpacked. */
+struct PackedImages {
+  const unsigned char* bytes = nullptr;
+  size_t count = 0;
+};
+PackedImages packed_images();
+/** Keeps a copy of the kernels for the whole process. Throws ERR_ARGUMENT for another number of bytes than packed. */
+void unpack_images(const unsigned char* bytes, size_t count);
 }  // namespace cuda
 
 }  // namespace gramian

@@ -1,6 +1,7 @@
 // A graph becomes a Plan: checked, planned and given memory once, then stepped. The only caller of native.ts.
 // The rule easy to break: every argument is checked here or in the addon before work is queued, data is copied at call
 // time, and every error is a class of errors.ts whose stack holds the caller's line, also for work that failed later.
+import { brotliDecompressSync } from 'node:zlib';
 import {
   AbortError,
   ArgumentError,
@@ -231,6 +232,12 @@ export function devices(): DeviceInfo[] {
   return native().devices();
 }
 
+/** Unpacks the CUDA kernels of the addon before the first plan that may run them. */
+function unpackKernels(device: string): void {
+  const packed = native().packedKernels(device);
+  if (packed) native().unpackKernels(brotliDecompressSync(packed));
+}
+
 let lastRequest = 0;
 
 /** A graph with memory on a device. Steps, reads and writes are queued and run in call order on a native thread. */
@@ -258,9 +265,11 @@ export class Plan {
         .map(({ name, shape, dtype, kind }) => [name, { name, shape, dtype, kind }]),
     );
     try {
+      const wanted = optionsFor('compile', options);
+      unpackKernels(wanted.device);
       this.#native = new (native().Plan)(
         wireOf(graph, outputs, (name) => (share ? share.#persistent.has(name) : false)),
-        optionsFor('compile', options),
+        wanted,
         share ? share.#native : undefined,
       );
     } catch (error) {

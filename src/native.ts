@@ -113,6 +113,9 @@ export interface Addon {
   readonly Plan: new (graph: WireGraph, options: NativeOptions, share?: NativePlan) => NativePlan;
   analyze(graph: WireGraph, options: NativeOptions): PlanDescription;
   devices(): DeviceInfo[];
+  /** The CUDA kernels, compressed by brotli, where a plan on this device is the process's first that needs them. */
+  packedKernels(device: string): Buffer | undefined;
+  unpackKernels(kernels: Buffer): void;
 }
 
 const root = path.resolve(__dirname, '..');

@@ -13,7 +13,7 @@ const srcRooms: Record<string, readonly string[] | '*'> = {
   cli: '*',
   recipes: '*',
   serve: ['faces', 'report'],
-  faces: ['train', 'report', 'interchange', 'data', 'models', 'layers', 'compile', 'graph'],
+  faces: ['train', 'interchange', 'data', 'models', 'optim', 'compile', 'graph'],
   features: ['train', 'data'],
   evaluation: ['train', 'data'],
   train: '*',

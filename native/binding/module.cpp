@@ -1,4 +1,4 @@
-// The addon: { Plan, analyze, devices }. The one file that knows which devices exist.
+// The addon: { Plan, analyze, devices, packedKernels, unpackKernels }. The one file that knows which devices exist.
 #include <napi.h>
 
 #include "backend.h"
@@ -9,9 +9,12 @@
 namespace gramian {
 namespace {
 
+bool wants_cuda(const std::string& device) {
+  return device == "cuda" || (device == "auto" && cuda::report().available);
+}
+
 std::unique_ptr<Backend> make_backend(const CompileOptions& options) {
-  if (options.device == "cuda" || (options.device == "auto" && cuda::report().available))
-    return cuda::create(options.backend);
+  if (wants_cuda(options.device)) return cuda::create(options.backend);
   if (options.device == "cpu" || options.device == "auto") return cpu::create(options.backend);
   throw Error(Code::argument, cat("[compile] a device is one of auto, cpu, cuda, got \"", options.device, "\""));
 }
@@ -39,12 +42,34 @@ Napi::Value devices(const Napi::CallbackInfo& info) {
   return list;
 }
 
+/** packedKernels(device): what must be unpacked before the first plan of that device is made; undefined when nothing.
+ */
+Napi::Value packed_kernels(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guard(env, [&]() -> Napi::Value {
+    const cuda::PackedImages images = cuda::packed_images();
+    if (images.count == 0 || !wants_cuda(read_string(info[0], "a device"))) return env.Undefined();
+    return Napi::Buffer<unsigned char>::Copy(env, images.bytes, images.count);
+  });
+}
+
+Napi::Value unpack_kernels(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&]() -> Napi::Value {
+    if (!info[0].IsBuffer()) throw Error(Code::argument, "[cuda] unpacked kernels are a buffer");
+    const auto bytes = info[0].As<Napi::Buffer<unsigned char>>();
+    cuda::unpack_images(bytes.Data(), bytes.Length());
+    return info.Env().Undefined();
+  });
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Plan", PlanObject::define(env, make_backend));
   exports.Set("analyze",
               Napi::Function::New(
                   env, [](const Napi::CallbackInfo& info) { return analyze(info, make_backend); }, "analyze"));
   exports.Set("devices", Napi::Function::New(env, devices, "devices"));
+  exports.Set("packedKernels", Napi::Function::New(env, packed_kernels, "packedKernels"));
+  exports.Set("unpackKernels", Napi::Function::New(env, unpack_kernels, "unpackKernels"));
   return exports;
 }
 

@@ -1,5 +1,5 @@
-# The device code of native/cuda/kernels/*.cu: PTX by nvcc, cubins by ptxas from that PTX, all embedded through a generated
-# images.cpp. Included by CMakeLists.txt; sets CUDA_IMAGE_SOURCE. Without nvcc the list of images is empty.
+# The device code of native/cuda/kernels/*.cu: PTX by nvcc, cubins by ptxas from that PTX, all packed into a generated
+# images.cpp (scripts/pack-cuda-images.mjs). Included by CMakeLists.txt; sets CUDA_IMAGE_SOURCE. Without nvcc the list of images is empty.
 # The rule easy to break: a cubin comes from the newest PTX of the list that its architecture can take, which is also what the
 # gate of registers and stack (scripts/check-cuda.mjs) looks at.
 set(GRAMIAN_CUDA AUTO CACHE STRING "AUTO: CUDA kernels if nvcc is found; ON: an error without nvcc; OFF: none")
@@ -35,7 +35,7 @@ if(NVCC)
   foreach(source IN LISTS CUDA_SOURCES)
     get_filename_component(name ${source} NAME_WE)
     foreach(sm IN LISTS CUDA_PTX)
-      # Lines of the source for whoever looks at a finding; embed.cmake drops them from a full list.
+      # Lines of the source for whoever looks at a finding; packing drops them from a full list.
       set(ptx ${CUDA_FOLDER}/${name}.ptx${sm})
       add_custom_command(
         OUTPUT ${ptx} DEPENDS ${source} DEPFILE ${ptx}.d VERBATIM
@@ -58,11 +58,12 @@ if(NVCC)
   endforeach()
 endif()
 
-string(REPLACE ";" " " CUDA_IMAGE_LIST "${CUDA_IMAGE_FILES}")
 add_custom_command(
-  OUTPUT ${CUDA_IMAGE_SOURCE}
-  DEPENDS ${CUDA_IMAGE_FILES} ${CMAKE_SOURCE_DIR}/native/cuda/embed.cmake VERBATIM
-  COMMAND ${CMAKE_COMMAND} "-DFILES=${CUDA_IMAGE_LIST}" -DOUT=${CUDA_IMAGE_SOURCE} -DTOOLKIT=${CUDA_TOOLKIT}
-          -DSTRIP=$<STREQUAL:${GRAMIAN_CUDA_IMAGES},full> -P ${CMAKE_SOURCE_DIR}/native/cuda/embed.cmake)
+  OUTPUT ${CUDA_IMAGE_SOURCE} BYPRODUCTS ${CUDA_FOLDER}/images.br
+  DEPENDS ${CUDA_IMAGE_FILES} ${CMAKE_SOURCE_DIR}/scripts/pack-cuda-images.mjs VERBATIM
+  COMMAND ${CMAKE_COMMAND} -E make_directory ${CUDA_FOLDER}
+  COMMAND ${NODE_PROGRAM} ${CMAKE_SOURCE_DIR}/scripts/pack-cuda-images.mjs ${CUDA_IMAGE_SOURCE} "${CUDA_TOOLKIT}"
+          ${GRAMIAN_CUDA_IMAGES} ${CUDA_IMAGE_FILES}
+  COMMENT "packing CUDA images")
 # The assembler reads the images behind the compiler's back.
 set_source_files_properties(${CUDA_IMAGE_SOURCE} PROPERTIES OBJECT_DEPENDS "${CUDA_IMAGE_FILES}")

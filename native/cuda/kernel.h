@@ -11,6 +11,7 @@
 #include "backend.h"
 #include "core/text.h"
 #include "cuda/cublas.h"
+#include "cuda/kernels/activation.h"
 #include "cuda/kernels/fault.h"
 #include "cuda/modules.h"
 
@@ -127,6 +128,9 @@ inline void prepare_nothing(Call&) {}
 
 /** y = x, any dtype and pitches: a copy of the driver's where both are dense. kernels/elementwise.cpp. */
 void enqueue_copy(const View& x, const View& y, Queue& queue);
+
+/** y = the sum of `count` dense parts of y's size, in a fixed order, perhaps normalised. kernels/partials.cpp. */
+void enqueue_sum(const float* parts, int64_t count, const View& y, Queue& queue, const Norm& finish = {});
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

@@ -2,7 +2,11 @@
 #include "cuda/modules.h"
 
 #include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <mutex>
 
+#include "backend.h"
 #include "core/error.h"
 #include "core/text.h"
 
@@ -18,6 +22,25 @@ bool fits(const Image& image, int sm, const char* wanted) {
   return !wanted || !*wanted || label(image) == wanted;
 }
 
+/** The unpacked images of this process, the same for every thread's engine. */
+struct Unpacked {
+  std::mutex mutex;
+  std::unique_ptr<unsigned char[]> bytes;
+};
+
+Unpacked& unpacked() {
+  static Unpacked images;
+  return images;
+}
+
+/** What the driver reads a module from. Throws ERR_DEVICE when no one has unpacked the images. */
+const unsigned char* bytes_of(const Image& image) {
+  Unpacked& images = unpacked();
+  const std::lock_guard lock(images.mutex);
+  if (!images.bytes) throw Error(Code::device, "[cuda] the kernels of the addon have not been unpacked");
+  return images.bytes.get() + image.offset;
+}
+
 /** A cubin before PTX, newer PTX before older. */
 bool better(const Image& image, const Image* best) {
   if (!best) return true;
@@ -25,6 +48,23 @@ bool better(const Image& image, const Image* best) {
 }
 
 }  // namespace
+
+PackedImages packed_images() {
+  Unpacked& images = unpacked();
+  const std::lock_guard lock(images.mutex);
+  if (images.bytes) return {};
+  return {kPacked, kPackedBytes};
+}
+
+void unpack_images(const unsigned char* bytes, size_t count) {
+  if (count != kUnpackedBytes)
+    throw Error(Code::argument, cat("[cuda] expected ", kUnpackedBytes, " bytes of kernels, got ", count));
+  Unpacked& images = unpacked();
+  const std::lock_guard lock(images.mutex);
+  if (images.bytes) return;
+  images.bytes = std::make_unique<unsigned char[]>(count);
+  memcpy(images.bytes.get(), bytes, count);
+}
 
 const Image* choose_image(const std::string& module, int sm, bool cubins) {
   const char* wanted = getenv("GRAMIAN_CUDA_IMAGE");
@@ -54,10 +94,10 @@ Module Modules::load(const char* name) {
   const Image* image = choose_image(name, sm_);
   if (!image) throw Error(Code::device, cat("[cuda] the addon holds no image of ", name, " for sm_", sm_));
   Module module = nullptr;
-  const int code = driver().load_module.attempt(&module, image->data);
+  const int code = driver().load_module.attempt(&module, bytes_of(*image));
   if (code == kNoBinaryForDevice && !image->ptx) image = choose_image(name, sm_, false);
   if (code && (code != kNoBinaryForDevice || !image)) fail_driver("cuModuleLoadData", code);
-  if (code) driver().load_module(&module, image->data);
+  if (code) driver().load_module(&module, bytes_of(*image));
   return modules_[name] = module;
 }
 

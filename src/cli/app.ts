@@ -37,6 +37,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   predict: entry('classify image files, or the faces in photographs', () => import('./commands/predict.js')),
   watch: entry('follow faces through frames or a film and classify them', () => import('./commands/watch.js')),
   run: entry('repeat the papers’ experiments, with their tables and figures', () => import('./commands/run.js')),
+  'train-detector': entry('train MTCNN on images with boxes', () => import('./commands/trainDetector.js')),
   summary: entry('layers, parameters, multiply-adds and memory of a network', () => import('./commands/summary.js')),
   info: entry('version, devices, and why one is missing', () => import('./commands/info.js')),
   synth: entry('write synthetic faces as a FER2013 CSV', () => import('./commands/synth.js')),

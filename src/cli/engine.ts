@@ -3,6 +3,7 @@
 import type { DeviceInfo } from '../compile';
 import type { DuplicateReport } from '../data/duplicates';
 import type { DetectedFaces, DetectOptions, WatchOptions } from '../faces/photos';
+import type { MtcnnTrainingOptions } from '../faces/training/train';
 import type { Recipe, RunOptions } from '../recipes';
 import type { EndEvent, Evaluation } from '../report/events';
 import type { EvaluateOptions, Prediction } from '../train/evaluate';
@@ -39,6 +40,9 @@ export type { RecipeProgress } from '../recipes';
 /** A recipe's run as the command line asks for it; the machine is this one. */
 export type RecipeOptions = Omit<RunOptions, 'machine'>;
 
+/** What MTCNN is trained on: a folder with boxes.csv, or so many drawn scenes. */
+export type DetectorData = { readonly folder: string } | { readonly scenes: number };
+
 export interface Engine {
   /** What a list of recipes says of each. */
   recipes(): Promise<readonly Omit<Recipe, 'run'>[]>;
@@ -51,6 +55,11 @@ export interface Engine {
   detectFaces(photos: readonly string[], options: DetectOptions): AsyncIterable<DetectedFaces>;
   /** The faces of every frame of a folder of images or a film. */
   watchFaces(source: string, options: WatchOptions): AsyncIterable<DetectedFaces>;
+  /** Trains MTCNN, writes its weights, and answers what it learnt from. */
+  trainDetector(
+    data: DetectorData,
+    options: MtcnnTrainingOptions & { readonly out: string },
+  ): Promise<{ images: number; faces: number }>;
   summarize(model: string, options: SummaryOptions): Promise<Summary>;
   devices(): Promise<readonly DeviceInfo[]>;
   /** Draws faces and writes them as a FER2013 CSV; answers the images in each split. */
@@ -106,7 +115,21 @@ async function runRecipe(name: string, options: RecipeOptions): Promise<string> 
   return (await import('../recipes/index.js')).runRecipe(name, { ...options, machine });
 }
 
+const trainDetector: Engine['trainDetector'] = async (data, { out, ...options }) => {
+  const { annotatedFolder } = await import('../faces/training/annotations.js');
+  const { drawnScenes } = await import('../faces/training/scenes.js');
+  const { saveMtcnn, trainMtcnn } = await import('../faces/training/train.js');
+  const { seed, signal } = options;
+  const images =
+    'folder' in data
+      ? await annotatedFolder(data.folder)
+      : await drawnScenes(data.scenes, { ...(seed === undefined ? {} : { seed }), signal });
+  await saveMtcnn(out, await trainMtcnn(images, options));
+  return { images: images.length, faces: images.reduce((sum, { faces }) => sum + faces.length, 0) };
+};
+
 export const engine: Engine = {
+  trainDetector,
   recipes: async () => (await import('../recipes/index.js')).recipes.map(({ run: _, ...rest }) => rest),
   runRecipe,
   train: async (settings, hooks) => (await import('../train/train.js')).train(settings, hooks),

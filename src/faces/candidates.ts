@@ -126,7 +126,8 @@ export function cutCandidates(pyramid: Pyramid, boxes: readonly Box[], side: num
   const bytes = side * side * 3;
   const out = new Uint8Array(boxes.length * bytes);
   boxes.forEach((box, index) => {
-    const level = pyramid.level(Math.max(box.width, box.height) / side);
+    const region = { left: box.x, top: box.y, right: box.x + box.width, bottom: box.y + box.height };
+    const level = pyramid.level(Math.max(box.width, box.height) / side, region);
     const source = (from: number, extent: number) => (i: number) =>
       (from + ((i + 0.5) * extent) / side) / level.factor - 0.5;
     const [atX, atY] = [source(box.x, box.width), source(box.y, box.height)];

@@ -1,8 +1,10 @@
 // Faces cut out of a frame as a network wants them: turned upright by their landmarks, or the box as it is. Called by stream.ts
-// and by whoever prepares faces for training. The rule easy to break: a pixel of the cut face is the mean of several samples
-// where the face is larger than the cut, or fine detail turns into noise that no network was trained on.
+// and by whoever prepares faces for training. The rule easy to break: a face larger than the cut is read from a smaller level of
+// the frame, or fine detail turns into noise that no network was trained on.
 import { ArgumentError } from '../errors';
 import { checkImage } from './image';
+import { Pyramid } from './pyramid';
+import { interpolation, sampleGrid } from './resize';
 import type { Box, CropOptions, Image, Landmarks, Point } from './types';
 
 /** (x, y) -> (a x - b y + tx, b x + a y + ty): a turn, a scale and a shift. */
@@ -24,9 +26,6 @@ const UPRIGHT: Landmarks = {
   mouthLeft: { x: 0.3698, y: 0.824 },
   mouthRight: { x: 0.6302, y: 0.824 },
 };
-
-/** Samples along each axis of a pixel at most. */
-const MOST_SAMPLES = 8;
 
 const pointsOf = ({ leftEye, rightEye, nose, mouthLeft, mouthRight }: Landmarks): Point[] => [
   leftEye,
@@ -127,59 +126,76 @@ function checkFace(op: string, { box, landmarks }: { readonly box: Box; readonly
   throw new ArgumentError(`[${op}] expected a face's box with an area and finite points, got ${JSON.stringify(box)}`);
 }
 
-/** Bilinear sample of one channel of a frame, outside of which its nearest edge pixel lies. x, y as in types.ts. */
-function sample(image: Image, x: number, y: number, channel: number): number {
-  const { pixels, width, height, channels } = image;
-  const cx = Math.min(Math.max(x - 0.5, 0), width - 1);
-  const cy = Math.min(Math.max(y - 0.5, 0), height - 1);
+/** One bilinear sample of every channel, outside the image its nearest edge pixel; `x`, `y` count from pixel centres. */
+function samplePoint(
+  { pixels, width, height, channels }: Image,
+  x: number,
+  y: number,
+  out: Uint8Array,
+  to: number,
+): void {
+  const cx = Math.min(Math.max(x, 0), width - 1);
+  const cy = Math.min(Math.max(y, 0), height - 1);
   const ix = Math.floor(cx);
   const iy = Math.floor(cy);
   const right = ix + 1 < width ? channels : 0;
   const below = iy + 1 < height ? width * channels : 0;
-  const at = (iy * width + ix) * channels + channel;
-  const top = pixels[at]! + (cx - ix) * (pixels[at + right]! - pixels[at]!);
-  const bottom = pixels[at + below]! + (cx - ix) * (pixels[at + below + right]! - pixels[at + below]!);
-  return top + (cy - iy) * (bottom - top);
-}
-
-/** The channels of one place as the cut has them; grey is BT.601 luma. */
-function addSample(image: Image, x: number, y: number, sums: Float64Array): void {
-  if (image.channels === 1) {
-    const gray = sample(image, x, y, 0);
-    for (let c = 0; c < sums.length; c += 1) sums[c]! += gray;
-  } else if (sums.length === 3) {
-    for (let c = 0; c < 3; c += 1) sums[c]! += sample(image, x, y, c);
-  } else {
-    sums[0]! += 0.299 * sample(image, x, y, 0) + 0.587 * sample(image, x, y, 1) + 0.114 * sample(image, x, y, 2);
+  const first = (iy * width + ix) * channels;
+  for (let c = 0; c < channels; c += 1) {
+    const at = first + c;
+    const top = pixels[at]! + (cx - ix) * (pixels[at + right]! - pixels[at]!);
+    const bottom = pixels[at + below]! + (cx - ix) * (pixels[at + below + right]! - pixels[at + below]!);
+    out[to + c] = top + (cy - iy) * (bottom - top) + 0.5;
   }
 }
 
-function cutInto(image: Image, placement: Placement, options: CropOptions, out: Uint8Array, offset: number): void {
-  const [rows, columns] = options.size;
-  const { channels } = options;
-  const { xu, xv, x0, yu, yv, y0, visible } = placement;
-  const count = (step: number): number => Math.min(MOST_SAMPLES, Math.max(1, Math.round(step)));
-  const [across, down] = [count(Math.hypot(xu, yu)), count(Math.hypot(xv, yv))];
-  const sums = new Float64Array(channels);
-  for (let row = 0, to = offset; row < rows; row += 1) {
+/** The frame's region under a cut, and its pixels for a pixel of the cut. */
+function extentOf({ xu, xv, x0, yu, yv, y0 }: Placement, [rows, columns]: readonly [number, number]) {
+  const xs = [x0, x0 + xu * columns, x0 + xv * rows, x0 + xu * columns + xv * rows];
+  const ys = [y0, y0 + yu * columns, y0 + yv * rows, y0 + yu * columns + yv * rows];
+  const region = { left: Math.min(...xs), top: Math.min(...ys), right: Math.max(...xs), bottom: Math.max(...ys) };
+  return { region, step: Math.min(Math.hypot(xu, yu), Math.hypot(xv, yv)) };
+}
+
+/** Samples the frame in its own channels at the centre of every pixel of the cut. */
+function sampled(pyramid: Pyramid, placement: Placement, size: readonly [number, number], out: Uint8Array): void {
+  const [rows, columns] = size;
+  const { region, step } = extentOf(placement, size);
+  const level = pyramid.level(step, region);
+  const { factor, channels } = level;
+  const { xu, xv, x0, yu, yv, y0 } = placement;
+  if (xv === 0 && yu === 0) {
+    const across = interpolation(columns, level.width, (u) => (xu * (u + 0.5) + x0) / factor - 0.5);
+    const down = interpolation(rows, level.height, (v) => (yv * (v + 0.5) + y0) / factor - 0.5);
+    sampleGrid(level, across, down, out);
+    return;
+  }
+  for (let row = 0, to = 0; row < rows; row += 1) {
     for (let column = 0; column < columns; column += 1, to += channels) {
-      sums.fill(0);
-      for (let i = 0; i < down; i += 1) {
-        const v = row + (i + 0.5) / down;
-        if (visible && (v < visible.top || v >= visible.bottom)) continue;
-        for (let j = 0; j < across; j += 1) {
-          const u = column + (j + 0.5) / across;
-          if (visible && (u < visible.left || u >= visible.right)) continue;
-          addSample(image, xu * u + xv * v + x0, yu * u + yv * v + y0, sums);
-        }
-      }
-      for (let c = 0; c < channels; c += 1) out[to + c] = sums[c]! / (across * down) + 0.5;
+      const [u, v] = [column + 0.5, row + 0.5];
+      const [x, y] = [xu * u + xv * v + x0, yu * u + yv * v + y0];
+      samplePoint(level, x / factor - 0.5, y / factor - 0.5, out, to);
     }
   }
 }
 
+/** Blackens the pixels whose centre lies outside the visible part. */
+function blacken(out: Uint8Array, [rows, columns]: readonly [number, number], { visible }: Placement): void {
+  if (!visible) return;
+  const bytes = out.length / rows;
+  const channels = bytes / columns;
+  const first = Math.max(0, Math.ceil(visible.left - 0.5));
+  const end = Math.min(columns, Math.ceil(visible.right - 0.5));
+  for (let row = 0; row < rows; row += 1) {
+    const line = out.subarray(row * bytes, (row + 1) * bytes);
+    if (row + 0.5 < visible.top || row + 0.5 >= visible.bottom) line.fill(0);
+    line.fill(0, 0, first * channels);
+    line.fill(0, end * channels);
+  }
+}
+
 /**
- * Faces of a frame, one after the other: n x height x width x channels bytes.
+ * Faces of a frame, one after the other: n x height x width x channels bytes. Grey is BT.601 luma.
  * Throws ArgumentError for an image or a face whose numbers make no sense.
  */
 export function cropFaces(
@@ -188,11 +204,21 @@ export function cropFaces(
   options: CropOptions,
 ): Uint8Array {
   checkImage('cropFaces', image);
-  const bytes = options.size[0] * options.size[1] * options.channels;
+  const { size, channels } = options;
+  const pixels = size[0] * size[1];
+  const bytes = pixels * channels;
   const out = new Uint8Array(faces.length * bytes);
+  const pyramid = new Pyramid(image, { gray: channels === 1 });
+  const colouring = channels > image.channels;
   faces.forEach((face, index) => {
     checkFace('cropFaces', face);
-    cutInto(image, placementOf(face, options), options, out, index * bytes);
+    const placement = placementOf(face, options);
+    const cut = out.subarray(index * bytes, (index + 1) * bytes);
+    // A grey frame's samples lie at the end of the cut until they are spread over its channels, first to last.
+    const samples = colouring ? cut.subarray(bytes - pixels) : cut;
+    sampled(pyramid, placement, size, samples);
+    if (colouring) for (let i = 0; i < pixels; i += 1) cut.fill(samples[i]!, 3 * i, 3 * i + 3);
+    blacken(cut, size, placement);
   });
   return out;
 }

@@ -44,33 +44,11 @@ function gradientTables(): GradientTables {
   return tables;
 }
 
-/** Sums each pixel's gradient into the histograms of the four nearest cells: [cells+2, cells+2, 18] with a border of one. */
-function accumulate(pixels: Uint8Array, side: number, histograms: Float32Array): void {
-  const { orientation, magnitude } = gradientTables();
-  const row = (side / HOG_CELL + 2) * SIGNED;
-  for (let y = 1; y < side - 1; y += 1) {
-    // Cell centres lie at (cell + 0.5) * HOG_CELL; +1 for the border.
-    const cy = (y + 0.5) / HOG_CELL + 0.5;
-    const iy = Math.floor(cy);
-    const fy = cy - iy;
-    for (let x = 1; x < side - 1; x += 1) {
-      const p = y * side + x;
-      const dx = pixels[p + 1]! - pixels[p - 1]!;
-      const dy = pixels[p + side]! - pixels[p - side]!;
-      const at = (dy + CENTRE) * SPAN + dx + CENTRE;
-      const strength = magnitude[at]!;
-      const cx = (x + 0.5) / HOG_CELL + 0.5;
-      const ix = Math.floor(cx);
-      const fx = cx - ix;
-      const to = iy * row + ix * SIGNED + orientation[at]!;
-      const lower = strength * fy;
-      const upper = strength - lower;
-      histograms[to]! += upper * (1 - fx);
-      histograms[to + SIGNED]! += upper * fx;
-      histograms[to + row]! += lower * (1 - fx);
-      histograms[to + row + SIGNED]! += lower * fx;
-    }
-  }
+/** Between which cells (of a bordered row of them) each of `side` pixels lies, and the second one's share. */
+function cellShares(side: number): { cell: Int32Array; share: Float32Array } {
+  // Cell centres lie at (cell + 0.5) * HOG_CELL; +1 for the border.
+  const at = Float64Array.from({ length: side }, (_, pixel) => (pixel + 0.5) / HOG_CELL + 0.5);
+  return { cell: Int32Array.from(at, Math.floor), share: Float32Array.from(at, (value) => value - Math.floor(value)) };
 }
 
 /** Histograms and energies of one size of patch, used again for every patch. */
@@ -78,6 +56,8 @@ export class Hog {
   /** Cells of a side. */
   readonly cells: number;
   readonly #side: number;
+  readonly #shares: ReturnType<typeof cellShares>;
+  /** [cells + 2, cells + 2, 18], with a border of one cell. */
   readonly #histograms: Float32Array;
   readonly #energy: Float32Array;
 
@@ -85,6 +65,7 @@ export class Hog {
   constructor(cells: number) {
     this.cells = cells;
     this.#side = cells * HOG_CELL;
+    this.#shares = cellShares(this.#side);
     const bordered = cells + 2;
     this.#histograms = new Float32Array(bordered * bordered * SIGNED);
     this.#energy = new Float32Array(bordered * bordered);
@@ -96,11 +77,40 @@ export class Hog {
    * @param out the channels of cell i go to out[offset + i * stride ...].
    */
   describe(pixels: Uint8Array, out: Float32Array, offset = 0, stride = HOG_CHANNELS): void {
-    const histograms = this.#histograms.fill(0);
-    accumulate(pixels, this.#side, histograms);
+    this.#accumulate(pixels);
     this.#measure();
     for (let y = 0; y < this.cells; y += 1) {
       for (let x = 0; x < this.cells; x += 1) this.#cell(x, y, out, offset + (y * this.cells + x) * stride);
+    }
+  }
+
+  /** Sums each pixel's gradient into the histograms of the four nearest cells. */
+  #accumulate(pixels: Uint8Array): void {
+    const { orientation, magnitude } = gradientTables();
+    const histograms = this.#histograms.fill(0);
+    const { cell, share } = this.#shares;
+    const side = this.#side;
+    const row = (this.cells + 2) * SIGNED;
+    for (let y = 1; y < side - 1; y += 1) {
+      const top = cell[y]! * row;
+      const fy = share[y]!;
+      for (let x = 1; x < side - 1; x += 1) {
+        const p = y * side + x;
+        const dx = pixels[p + 1]! - pixels[p - 1]!;
+        const dy = pixels[p + side]! - pixels[p - side]!;
+        const at = (dy + CENTRE) * SPAN + dx + CENTRE;
+        const strength = magnitude[at]!;
+        const fx = share[x]!;
+        const to = top + cell[x]! * SIGNED + orientation[at]!;
+        const lower = strength * fy;
+        const upper = strength - lower;
+        const lowerRight = lower * fx;
+        const upperRight = upper * fx;
+        histograms[to]! += upper - upperRight;
+        histograms[to + SIGNED]! += upperRight;
+        histograms[to + row]! += lower - lowerRight;
+        histograms[to + row + SIGNED]! += lowerRight;
+      }
     }
   }
 

@@ -4,13 +4,11 @@ import { ArgumentError } from '../errors';
 import { faceApiAttributes, faceApiClassifier, faceApiWeights } from './faceApi';
 import type { KcfOptions } from './kcf';
 import { Mtcnn } from './mtcnn';
+import { DETECTORS, type DetectorName } from './names';
 import { Recognizer } from './recognizer';
 import { runClassifier } from './runClassifier';
 import { TinyDetector } from './tinyDetector';
 import type { CropOptions, Detector } from './types';
-
-export const DETECTORS = ['tiny', 'mtcnn'] as const;
-export type DetectorName = (typeof DETECTORS)[number];
 
 export interface LoadDetectorOptions {
   /** `tiny` (face-api's tiny detector) by default; `mtcnn` needs `weights`. */

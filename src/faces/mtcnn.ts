@@ -199,22 +199,9 @@ export class Mtcnn implements Detector {
   }
 
   async detect(image: Image): Promise<Detection[]> {
-    checkImage('detect', image);
-    if (this.#disposed) throw new DisposedError('[detect] the detector was disposed of');
-    const frame = coloured(image);
-    const pyramid = new Pyramid(frame);
-    const [, refineAbove, outputAbove] = this.#options.thresholds;
-    const inFrame = (candidates: readonly Candidate[]): Box[] =>
-      candidates
-        .map((candidate) => square(corrected(candidate)))
-        .filter((box) => usable(box, image.width, image.height));
-
-    const proposed = inFrame(suppressed(await this.#propose(frame, pyramid), OVER_SCALES, 'union'));
-    if (proposed.length === 0) return [];
-    const refined = await this.#judge(this.#refine, pyramid, proposed, RNET_SIDE, refineAbove);
-    const kept = inFrame(suppressed(refined, BEHIND_RNET, 'union'));
-    if (kept.length === 0) return [];
-    const decided = await this.#judge(this.#output, pyramid, kept, ONET_SIDE, outputAbove);
+    const { pyramid, boxes } = await this.#candidates('detect', image, 'onet');
+    if (boxes.length === 0) return [];
+    const decided = await this.#judge(this.#output, pyramid, boxes, ONET_SIDE, this.#options.thresholds[2]);
     const faces = decided.map((candidate) => ({ ...candidate, box: corrected(candidate) }));
     return suppressed(faces, BEHIND_ONET, 'min').map(({ box, score, landmarks }) => ({
       ...{ box, score },
@@ -222,9 +209,29 @@ export class Mtcnn implements Detector {
     }));
   }
 
+  /** The squares that R-Net, or O-Net, is shown of an image: what their training learns to tell apart. */
+  async candidates(image: Image, shown: 'rnet' | 'onet'): Promise<Box[]> {
+    return (await this.#candidates('candidates', image, shown)).boxes;
+  }
+
   dispose(): void {
     this.#disposed = true;
     for (const part of [this.#proposal, this.#refine, this.#output]) part.dispose();
+  }
+
+  async #candidates(op: string, image: Image, shown: 'rnet' | 'onet'): Promise<{ pyramid: Pyramid; boxes: Box[] }> {
+    checkImage(op, image);
+    if (this.#disposed) throw new DisposedError(`[${op}] the detector was disposed of`);
+    const frame = coloured(image);
+    const pyramid = new Pyramid(frame);
+    const squares = (candidates: readonly Candidate[]): Box[] =>
+      candidates
+        .map((candidate) => square(corrected(candidate)))
+        .filter((box) => usable(box, image.width, image.height));
+    const proposed = squares(suppressed(await this.#propose(frame, pyramid), OVER_SCALES, 'union'));
+    if (shown === 'rnet' || proposed.length === 0) return { pyramid, boxes: proposed };
+    const refined = await this.#judge(this.#refine, pyramid, proposed, RNET_SIDE, this.#options.thresholds[1]);
+    return { pyramid, boxes: squares(suppressed(refined, BEHIND_RNET, 'union')) };
   }
 
   async #propose(frame: Image, pyramid: Pyramid): Promise<Candidate[]> {

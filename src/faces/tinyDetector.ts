@@ -27,33 +27,7 @@ const ENCODING = 5;
 
 const logistic = (x: number): number => 1 / (1 + Math.exp(-x));
 
-/** The frame in the left upper corner of a black square, shrunk to size x size and scaled as the network wants it. */
-export function squared(image: Image, size: number): Float32Array {
-  const { width, height, channels } = image;
-  const scale = Math.max(width, height) / size;
-  const columns = interpolation(size, Math.max(width, height), (i) => i * scale);
-  const rows = interpolation(size, Math.max(width, height), (i) => i * scale);
-  const out = new Float32Array(size * size * 3);
-  const lines = new Float32Array(width * channels);
-  const mean = TINY_FACE_PIXELS.mean.map((value) => value * 255);
-  for (let y = 0, to = 0; y < size; y += 1) {
-    blendRows(image, rows.low[y]!, rows.high[y]!, rows.share[y]!, lines);
-    for (let x = 0; x < size; x += 1, to += 3) {
-      const left = columns.low[x]!;
-      const right = columns.high[x]!;
-      const share = columns.share[x]!;
-      for (let c = 0; c < 3; c += 1) {
-        const channel = channels === 3 ? c : 0;
-        const a = left < width ? lines[left * channels + channel]! : 0;
-        const b = right < width ? lines[right * channels + channel]! : 0;
-        out[to + c] = (a + share * (b - a) - mean[c]!) / 255;
-      }
-    }
-  }
-  return out;
-}
-
-/** One row between two of the frame; rows below it are black. */
+/** One row between two of the frame, in its channels; rows below it are black. */
 function blendRows({ pixels, height }: Image, low: number, high: number, share: number, out: Float32Array): void {
   const [above, below] = [low * out.length, high * out.length];
   if (low >= height) out.fill(0);
@@ -61,6 +35,38 @@ function blendRows({ pixels, height }: Image, low: number, high: number, share: 
   else
     for (let i = 0; i < out.length; i += 1)
       out[i] = pixels[above + i]! + share * (pixels[below + i]! - pixels[above + i]!);
+}
+
+/**
+ * The frame in the left upper corner of a black square, shrunk to size x size and scaled as the network wants it.
+ * @param out size * size * 3 floats; written whole.
+ */
+function squareInto(image: Image, size: number, out: Float32Array): void {
+  const { width, height, channels } = image;
+  const side = Math.max(width, height);
+  const step = (i: number): number => (i * side) / size;
+  const columns = interpolation(size, side, step);
+  const rows = interpolation(size, side, step);
+  const [red, green, blue] = TINY_FACE_PIXELS.mean as readonly [number, number, number];
+  // One row of the frame with black to its right, so that reading a column needs no test.
+  const padded = new Float32Array(side * channels);
+  const line = padded.subarray(0, width * channels);
+  const [second, third] = channels === 3 ? [1, 2] : [0, 0];
+  const scale = 1 / 255;
+  for (let y = 0, to = 0; y < size; y += 1) {
+    blendRows(image, rows.low[y]!, rows.high[y]!, rows.share[y]!, line);
+    for (let x = 0; x < size; x += 1, to += 3) {
+      const left = columns.low[x]! * channels;
+      const right = columns.high[x]! * channels;
+      const share = columns.share[x]!;
+      const r = padded[left]!;
+      const g = padded[left + second]!;
+      const b = padded[left + third]!;
+      out[to] = (r + share * (padded[right]! - r)) * scale - red;
+      out[to + 1] = (g + share * (padded[right + second]! - g)) * scale - green;
+      out[to + 2] = (b + share * (padded[right + third]! - b)) * scale - blue;
+    }
+  }
 }
 
 /**
@@ -94,11 +100,14 @@ export class TinyDetector implements Detector {
   readonly #model: CompiledModel;
   readonly #size: number;
   readonly #threshold: number;
+  /** What the network reads, used again for every frame: it is copied before the next one is written. */
+  readonly #square: Float32Array;
 
   private constructor(model: CompiledModel, size: number, threshold: number) {
     this.#model = model;
     this.#size = size;
     this.#threshold = threshold;
+    this.#square = new Float32Array(size * size * 3);
   }
 
   /** Rejects with ArgumentError for wrong options, CheckpointError for weights that lack a tensor. */
@@ -119,7 +128,8 @@ export class TinyDetector implements Detector {
 
   async detect(image: Image): Promise<Detection[]> {
     checkImage('detect', image);
-    const { maps } = await this.#model.run(squared(image, this.#size));
+    squareInto(image, this.#size, this.#square);
+    const { maps } = await this.#model.run(this.#square);
     // As face-api has it, the frame's extents count in whole pixels of the shrunk square.
     const scale = this.#size / Math.max(image.width, image.height);
     const whole = (extent: number): number => (extent * this.#size) / Math.max(1, Math.round(extent * scale));

@@ -18,18 +18,18 @@ import type { RecipeRun } from './run';
 
 const METHODS: readonly { name: string; objective: ObjectiveName }[] = [
   { name: 'NBP (cka)', objective: 'cka' },
-  { name: 'NBP (hsic as printed)', objective: 'hsic' },
+  { name: 'NBP (plain hsic)', objective: 'hsic' },
   { name: 'BP', objective: 'bp' },
 ];
 
 const FACES = {
   smoke: { train: 64, test: 32 },
-  small: { train: 5120, test: 1000 },
+  small: { train: 4096, test: 1000 },
   full: { train: 28_709, test: 3589 },
 };
 const DIGITS = {
   smoke: { train: 64, test: 32 },
-  small: { train: 10_240, test: 2000 },
+  small: { train: 7680, test: 2000 },
   full: { train: 60_000, test: 10_000 },
 };
 const BATCH = { smoke: 32, small: 128, full: 128 };

@@ -195,6 +195,25 @@ describe('faces', () => {
     ]);
   });
 
+  it('train-detector takes a folder or drawn scenes', async () => {
+    const folder = await cli('train-detector --data photos --steps 50 --lr 0.01 --seed 3');
+    expect(folder.stdout).toBe('trained on 3 faces of 2 images: mtcnn.safetensors\n');
+    expect(folder.stderr).toMatch(/^pnet crops of image 2\/2 {2}0s\npnet step 50\/50 {2}loss 0.25 {2}0s\n$/);
+    const { detectorsTrained } = folder.engine as FakeEngine;
+    expect(detectorsTrained).toEqual([
+      {
+        data: { folder: 'photos' },
+        options: {
+          ...{ out: 'mtcnn.safetensors', steps: 50, batch: 128, learningRate: 0.01, minFace: 24, seed: 3 },
+          signal: expect.any(AbortSignal),
+        },
+      },
+    ]);
+    const scenes = await cli('train-detector --data scenes:9 --out a.safetensors --json');
+    expect((scenes.engine as FakeEngine).detectorsTrained[0]!.data).toEqual({ scenes: 9 });
+    expect(jsonLines(scenes.stdout).map((line) => line.stage)).toEqual(['sample', 'train', 'end']);
+  });
+
   it('watch redraws a line on a terminal', async () => {
     const { stderr } = await cli('watch f', {}, fakeIo({ terminal: true }));
     expect(stderr).toContain('frame 2  125 frames/s  1 happy 88%, female 31');

@@ -1,10 +1,11 @@
 // Streams and an engine for tests of the command line: everything written is kept, nothing is computed.
 import type { MeasureOptions } from '../../src/cli/bench';
 import type { Measurement, Setting } from '../../src/cli/bench/reports';
-import type { Engine, RecipeOptions } from '../../src/cli/engine';
+import type { DetectorData, Engine, RecipeOptions } from '../../src/cli/engine';
 import type { Io } from '../../src/cli/io';
 import type { DuplicateReport } from '../../src/data/duplicates';
 import type { WatchOptions } from '../../src/faces/photos';
+import type { MtcnnTrainingOptions } from '../../src/faces/training/train';
 import type { FaceFrame } from '../../src/faces/types';
 import type { EndEvent, Evaluation, TrainEvent } from '../../src/report/events';
 import type { TrainHooks, TrainSettings } from '../../src/train/train';
@@ -161,6 +162,8 @@ export interface FakeEngine extends Engine {
   readonly measured: MeasureOptions[];
   /** What `detectFaces` and `watchFaces` were called with. */
   readonly faced: WatchOptions[];
+  /** What `trainDetector` was called with. */
+  readonly detectorsTrained: { data: DetectorData; options: MtcnnTrainingOptions }[];
   /** What `runRecipe` was called with. */
   readonly recipesRun: { name: string; options: RecipeOptions }[];
 }
@@ -182,12 +185,14 @@ export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
   const trained: TrainSettings[] = [];
   const measured: MeasureOptions[] = [];
   const faced: WatchOptions[] = [];
+  const detectorsTrained: FakeEngine['detectorsTrained'] = [];
   const recipesRun: { name: string; options: RecipeOptions }[] = [];
   return {
     trained,
     recipesRun,
     measured,
     faced,
+    detectorsTrained,
     async train(settings: TrainSettings, hooks: TrainHooks) {
       trained.push(settings);
       const end = endEvent(settings.out ?? 'runs/none');
@@ -207,6 +212,12 @@ export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
     async *watchFaces(image, options) {
       faced.push(options);
       for (let index = 0; index < 3; index += 1) yield { image, ...fakeFrame(index) };
+    },
+    async trainDetector(data, { onProgress, ...options }) {
+      detectorsTrained.push({ data, options });
+      onProgress?.({ stage: 'sample', net: 'pnet', done: 2, total: 2 });
+      onProgress?.({ stage: 'train', net: 'pnet', step: 50, steps: 50, loss: 0.25 });
+      return { images: 2, faces: 3 };
     },
     async summarize(model, options) {
       return {

@@ -1,12 +1,16 @@
 // The tiny detector on face-api's photographs against face-api itself, and the networks on faces cut from them against its code
 // on TensorFlow.js's wasm backend.
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EXPRESSIONS } from '../../src/data/types';
 import { ArgumentError, DataError } from '../../src/errors';
 import { cropFaces } from '../../src/faces/crop';
 import { faceApiAttributes, faceApiClassifier, faceApiWeights } from '../../src/faces/faceApi';
 import { loadRecognizer } from '../../src/faces/load';
 import { TinyDetector } from '../../src/faces/tinyDetector';
 import type { Image } from '../../src/faces/types';
+import { loadModel } from '../../src/train/compileModel';
+import { train } from '../../src/train/train';
 import { tempFolder } from '../data/tempFolder';
 import { faceApiPeer } from '../interchange/faceApiPeer';
 import { frozenFaces, PHOTOGRAPHS, type Photograph, photograph } from './photographs';
@@ -49,10 +53,12 @@ describe('TinyDetector', () => {
 
   it('takes grey frames, and answers overlapping calls', async () => {
     const gray = await photograph('sample1', 1);
-    const answers = await Promise.all([1, 2, 3].map(() => detectors.tiny416.detect(gray)));
-    expect(answers[0]!.length).toBe(3);
-    expect(answers[1]).toEqual(answers[0]);
-    expect(answers[2]).toEqual(answers[0]);
+    const frames = [gray, images.get('sample5')!, images.get('sample3')!];
+    const together = await Promise.all(frames.map((frame) => detectors.tiny416.detect(frame)));
+    expect(together.map((faces) => faces.length)).toEqual([3, 5, 3]);
+    for (const [index, frame] of frames.entries()) {
+      expect(await detectors.tiny416.detect(frame)).toEqual(together[index]);
+    }
   });
 
   it('finds nothing on a plain frame and refuses what is no frame', async () => {
@@ -116,6 +122,28 @@ describe('loadRecognizer', () => {
       expect(age).toBeGreaterThan(10);
       expect(age).toBeLessThan(90);
     }
+  });
+
+  it('tells expressions by a run', async () => {
+    const out = path.join(tempFolder(), 'run');
+    const settings = { data: 'synthetic:64', model: 'mlp', epochs: 1, batch: 16, method: 'bp', out } as const;
+    await train(settings, { onEvent: () => undefined });
+    const photo = images.get('sample3')!;
+    using recognizer = await loadRecognizer({ run: out, size: 512, margin: 0.1 });
+    const { faces } = await recognizer.process(photo);
+    expect(recognizer.classNames).toEqual([...EXPRESSIONS]);
+    expect(faces.length).toBe(3);
+    // What the run's own model answers for the same cuts.
+    const { model, spec } = await loadModel(out);
+    const [height, width] = spec.input;
+    const cuts = cropFaces(photo, faces, { size: [height, width], channels: 1, fit: 'square', margin: 0.1 });
+    const { probabilities } = await model.run(cuts);
+    model.dispose();
+    faces.forEach(({ expressions }, face) => {
+      EXPRESSIONS.forEach((name, k) => {
+        expect(expressions![name]).toBe(probabilities![EXPRESSIONS.length * face + k]);
+      });
+    });
   });
 
   it('says what is missing', async () => {

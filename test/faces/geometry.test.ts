@@ -6,6 +6,7 @@ import { ArgumentError } from '../../src/errors';
 import { cropFaces, similarity } from '../../src/faces/crop';
 import { GrayFrame } from '../../src/faces/grayFrame';
 import { iou } from '../../src/faces/image';
+import { Pyramid } from '../../src/faces/pyramid';
 import { resizeArea, resizeBilinear } from '../../src/faces/resize';
 import { suppress } from '../../src/faces/suppress';
 import type { Box, Image, Landmarks } from '../../src/faces/types';
@@ -124,6 +125,46 @@ describe('GrayFrame', () => {
     const patch = new Uint8Array(16);
     frame.patch(-50, 8, 4, 4, patch);
     expect([...patch]).toEqual(new Array(16).fill(5));
+  });
+});
+
+describe('Pyramid', () => {
+  it.each([1, 2, 4, 8, 100])('has the same pixels wherever it is asked first, a sample every %d', (step) => {
+    const image = imageOf(211, 165, 3, 3);
+    const whole = new Pyramid(image).level(step);
+    const gray = new Pyramid(image, { gray: true }).level(step);
+    const parts = { colour: new Pyramid(image), gray: new Pyramid(image, { gray: true }) };
+    for (const [left, top] of [
+      [150, 20],
+      [3, 140],
+      [100, 60],
+      [-40, -40],
+      [190, 150],
+    ] as const) {
+      const region = { left, top, right: left + 60, bottom: top + 45 };
+      const [colour, lone] = [parts.colour.level(step, region), parts.gray.level(step, region)];
+      expect([colour.width, colour.height, colour.factor]).toEqual([whole.width, whole.height, whole.factor]);
+      expect(lone.channels).toBe(1);
+      for (let y = Math.max(0, top); y < Math.min(165, top + 45); y += 1) {
+        for (let x = Math.max(0, left); x < Math.min(211, left + 60); x += 1) {
+          const column = Math.min(Math.floor(x / colour.factor), colour.width - 1);
+          const at = Math.min(Math.floor(y / colour.factor), colour.height - 1) * colour.width + column;
+          expect(lone.pixels[at]).toBe(gray.pixels[at]);
+          expect(colour.pixels[3 * at + 1]).toBe(whole.pixels[3 * at + 1]);
+        }
+      }
+    }
+  });
+
+  it('halves by means', () => {
+    const image = imageOf(70, 40, 1, 5);
+    const { pixels, width, height } = new Pyramid(image).level(2);
+    expect([width, height]).toEqual([35, 20]);
+    pixels.forEach((value, i) => {
+      const at = 2 * (Math.floor(i / 35) * 70 + (i % 35));
+      const sum = [at, at + 1, at + 70, at + 71].reduce((total, k) => total + image.pixels[k]!, 0);
+      expect(value).toBe(Math.floor((sum + 2) / 4));
+    });
   });
 });
 

@@ -3,6 +3,7 @@
 // double, no division of indices.
 #pragma once
 #include "fault.h"
+#include "nest.h"
 #include "span.h"
 
 namespace gramian::cuda {
@@ -35,6 +36,17 @@ __device__ __forceinline__ void store(float* to, const Floats<V>& x) {
   }
 }
 
+/** A piece of a row, or W times the one value that stands for all of it where `inner` is 0. */
+template <int W>
+__device__ __forceinline__ Floats<W> load_step(const float* from, uint32_t column, uint32_t inner) {
+  if (inner) return load<W>(from + column);
+  const float value = *from;
+  Floats<W> x;
+#pragma unroll
+  for (float& lane : x.lane) lane = value;
+  return x;
+}
+
 // ---------------------------------------------------------------- spans
 
 /** body(width, row, column) for every piece this thread takes: width 4 or 1 as an integral constant. */
@@ -59,6 +71,33 @@ __device__ __forceinline__ void for_span(const Span& span, const Body& body) {
 template <typename T>
 __device__ __forceinline__ T* at(T* data, uint32_t row, uint32_t pitch, uint32_t column) {
   return data + static_cast<uint64_t>(row) * pitch + column;
+}
+
+/** A number that the compiler takes for a new one each time, so that it makes one loop, not one for each value. */
+__device__ __forceinline__ uint32_t opaque(uint32_t number) {
+  asm volatile("" : "+r"(number));
+  return number;
+}
+
+/** Where each operand of a nest has its item number `item`. */
+template <int N>
+struct Offsets {
+  uint32_t of[N];
+};
+
+template <int N, int Most>
+__device__ __forceinline__ Offsets<N> locate(const Nest<N, Most>& nest, uint32_t item) {
+  Offsets<N> at = {};
+  const uint32_t axes = opaque(nest.axes);
+#pragma unroll
+  for (int axis = 0; axis < Most; ++axis) {
+    if (axis >= axes) break;
+    const uint32_t outer = nest.size[axis].quotient(item), here = item - outer * nest.size[axis].divisor;
+#pragma unroll
+    for (int k = 0; k < N; ++k) at.of[k] += here * nest.step[axis][k];
+    item = outer;
+  }
+  return at;
 }
 
 // ---------------------------------------------------------------- sums and maxima of a warp and of a block

@@ -14,15 +14,13 @@ namespace gramian::cuda {
 
 struct Divisor {
   uint32_t divisor, multiplier, shift;
-  uint32_t identity;  // all ones where the divisor is 1, which no multiplier serves; else 0
 
   GRAMIAN_BOTH uint32_t quotient(uint32_t n) const {
 #ifdef __CUDA_ARCH__
-    const uint32_t high = __umulhi(n, multiplier);
+    return __umulhi(n + n, multiplier) >> shift;
 #else
-    const auto high = static_cast<uint32_t>((static_cast<uint64_t>(n) * multiplier) >> 32);
+    return static_cast<uint32_t>((static_cast<uint64_t>(n) * multiplier) >> 31) >> shift;
 #endif
-    return (high >> shift) + (n & identity);
   }
 };
 
@@ -30,10 +28,9 @@ struct Divisor {
 /** With s the least shift for which 2^s >= d, the multiplier ceil(2^(31 + s) / d) is exact for dividends below 2^31. */
 inline Divisor make_divisor(int64_t divisor) {
   const auto d = static_cast<uint32_t>(divisor);
-  if (d == 1) return {1, 0, 0, 0xffffffffu};
   uint32_t s = 0;
   while ((uint64_t{1} << s) < d) ++s;
-  return {d, static_cast<uint32_t>(((uint64_t{1} << (31 + s)) + d - 1) / d), s - 1, 0};
+  return {d, static_cast<uint32_t>(((uint64_t{1} << (31 + s)) + d - 1) / d), s};
 }
 #endif
 

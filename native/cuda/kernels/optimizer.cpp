@@ -1,6 +1,7 @@
-// Parameter updates: adam, sgd, the moving average of batch statistics and the step counter. The outputs are the
-// persistent tensors themselves, written in place. The rule easy to break: lr and step are tensors on the device, read
-// when the update runs; nothing that follows from them may be passed by value.
+// Parameter updates: adam, sgd, the moving average of batch statistics, the learning rate's schedule and the step
+// counter. The outputs of the updates are the persistent tensors themselves, written in place. The rule easy to break:
+// lr and step are tensors on the device, read when the update runs; nothing that follows from them may be passed by
+// value.
 #include "cuda/kernels/optimizer.h"
 
 #include <cmath>
@@ -86,11 +87,35 @@ void run_increment(const Call& call, Queue& queue) {
   queue.launch("optimizer", "increment", {1}, 1, IncrementParams{call.in[0].ints(), call.out[0].ints()});
 }
 
+/** contracts.cpp knows no other kind. */
+Schedule schedule_of(const std::string& kind) {
+  return kind == "step"          ? Schedule::step
+         : kind == "cosine"      ? Schedule::cosine
+         : kind == "exponential" ? Schedule::exponential
+                                 : Schedule::constant;
+}
+
+// step -> lr
+void run_schedule(const Call& call, Queue& queue) {
+  const double warmup = call.number("warmup"), every = call.number("every", 1);
+  ScheduleParams params = {};
+  params.step = call.in[0].ints();
+  params.lr = call.out[0].floats();
+  params.kind = schedule_of(call.string("kind"));
+  params.base = call.number("base");
+  params.floor = call.number("floor");
+  params.warmup = warmup;
+  params.length = std::fmax(1, call.number("total") - warmup);
+  params.every = every > 0 ? every : 1;
+  params.log2_factor =
+      std::fmax(-1e9, std::log(call.number("factor", 1)) / std::log(2.0));  // a factor of 0 has no logarithm
+  queue.launch("optimizer", "schedule", {1}, 1, params);
+}
+
 const Kernel kernels[] = {
-    {"adam", prepare_nothing, run_adam},
-    {"sgd", prepare_nothing, run_sgd},
-    {"ema", prepare_nothing, run_ema},
-    {"increment", prepare_nothing, run_increment},
+    {"adam", prepare_nothing, run_adam},         {"sgd", prepare_nothing, run_sgd},
+    {"ema", prepare_nothing, run_ema},           {"increment", prepare_nothing, run_increment},
+    {"schedule", prepare_nothing, run_schedule},
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Parameter updates: adam, sgd, the moving average and the step counter. Launched by optimizer.cpp.
+// Parameter updates: adam, sgd, the moving average, the schedule and the step counter. Launched by optimizer.cpp.
 // The rule easy to break: outputs are the persistent tensors themselves, so a thread reads its elements before it
 // writes.
 #include "device.cuh"
@@ -62,6 +62,42 @@ __device__ __forceinline__ void ema(const EmaParams& p) {
   });
 }
 
+/** 2^x to about 1 ulp of float. */
+__device__ __forceinline__ float exp2_of(double x) {
+  const double k = rint(fmin(fmax(x, -200.0), 200.0));
+  const float part = exp_of(static_cast<float>((x - k) * 0.693147180559945309));
+  // In two halves: a power of two may be out of range where the result is not.
+  const int exponent = static_cast<int>(k), half = exponent >> 1;
+  return part * __int_as_float((half + 127) << 23) * __int_as_float((exponent - half + 127) << 23);
+}
+
+/** (1 + cos(pi x)) / 2 = sin(pi (1-x)/2)^2 for 0 <= x <= 1, small errors where it is small. */
+__device__ __forceinline__ float half_wave(double x) {
+  // sin(pi t/2) by its series, t = 1-x; beyond 1/2 it is the cosine of the rest.
+  const auto t = static_cast<float>(1.0 - x);
+  const bool high = t > 0.5f;
+  const float angle = (high ? static_cast<float>(x) : t) * 1.57079632679489662f, z = angle * angle;
+  float s = -1.9515295891e-4f;
+  s = fmaf(s, z, 8.3321608736e-3f);
+  s = fmaf(s, z, -1.6666654611e-1f);
+  s = fmaf(s * z, angle, angle);
+  return high ? 1.0f - s * s : s * s;
+}
+
+/** One thread's work, so float64 is what keeps long runs exact. */
+__device__ __forceinline__ float scheduled(const ScheduleParams& p) {
+  const auto step = static_cast<double>(*p.step);
+  if (step < p.warmup) return static_cast<float>(p.base * (step + 1) / p.warmup);
+  const double s = step - p.warmup;
+  if (p.kind == Schedule::constant) return static_cast<float>(p.base);
+  if (p.kind == Schedule::cosine) {
+    const double wave = half_wave(fmin(s / p.length, 1.0));
+    return static_cast<float>(p.floor + (p.base - p.floor) * wave);
+  }
+  const double times = p.kind == Schedule::step ? floor(s / p.every) : s / p.every;
+  return static_cast<float>(p.base) * exp2_of(times * p.log2_factor);
+}
+
 }  // namespace gramian::cuda
 
 using namespace gramian::cuda;
@@ -72,4 +108,5 @@ extern "C" __global__ void __launch_bounds__(256) sgd_4(const SgdParams p) { sgd
 extern "C" __global__ void __launch_bounds__(256) sgd_1(const SgdParams p) { sgd<1>(p); }
 extern "C" __global__ void __launch_bounds__(256) ema_4(const EmaParams p) { ema<4>(p); }
 extern "C" __global__ void __launch_bounds__(256) ema_1(const EmaParams p) { ema<1>(p); }
-extern "C" __global__ void increment(const IncrementParams p) { *p.to = *p.from + 1; }
+extern "C" __global__ void __launch_bounds__(32) increment(const IncrementParams p) { *p.to = *p.from + 1; }
+extern "C" __global__ void __launch_bounds__(32) schedule(const ScheduleParams p) { *p.lr = scheduled(p); }

@@ -32,6 +32,17 @@ struct EmaParams {
   float keep, take;
 };
 
+enum class Schedule : int32_t { constant, step, cosine, exponential };
+
+struct ScheduleParams {
+  const int32_t* step;
+  float* lr;
+  Schedule kind;
+  double base, floor;
+  double warmup, length;  // steps; length: of the cosine's half wave
+  double every, log2_factor;
+};
+
 struct IncrementParams {
   const int32_t* from;
   int32_t* to;

@@ -19,6 +19,17 @@ struct Spans {
   bool wide;  // pieces of 4 floats
 };
 
+/** rows x cols elements in pieces; if `wide`, either cols is a multiple of 4 or there is one row. */
+inline Spans spans_for(int64_t rows, int64_t cols, bool wide) {
+  const int64_t width = wide ? 4 : 1, per_row = cols / width;
+  Spans result;
+  result.wide = wide;
+  result.span.vectors = static_cast<uint32_t>(rows * per_row);
+  result.span.tail = static_cast<uint32_t>(cols % width);
+  result.span.row = make_divisor(per_row > 0 ? per_row : 1);
+  return result;
+}
+
 /** For operands with as many rows and columns as the first. */
 inline Spans spans_of(std::initializer_list<const View*> views) {
   bool dense = true, wide = true;
@@ -30,13 +41,14 @@ inline Spans spans_of(std::initializer_list<const View*> views) {
   const int64_t rows = dense ? 1 : first.rows, cols = dense ? first.count() : first.cols;
   if (!dense)
     for (const View* view : views) wide = wide && aligned16(*view) && cols % 4 == 0;
-  const int64_t width = wide ? 4 : 1, per_row = cols / width;
-  Spans result;
-  result.wide = wide;
-  result.span.vectors = static_cast<uint32_t>(rows * per_row);
-  result.span.tail = static_cast<uint32_t>(cols % width);
-  result.span.row = make_divisor(per_row > 0 ? per_row : 1);
-  return result;
+  return spans_for(rows, cols, wide);
+}
+
+/** The same where rows keep their numbers, whether or not they lie close to each other. */
+inline Spans row_spans_of(const View& like, std::initializer_list<const View*> views) {
+  bool wide = like.cols % 4 == 0;
+  for (const View* view : views) wide = wide && aligned16(*view);
+  return spans_for(like.rows, like.cols, wide);
 }
 
 constexpr unsigned kSpanBlock = 256;

@@ -3,11 +3,15 @@
 
 namespace gramian::cuda {
 
-extern const KernelList kElementwiseKernels, kMatmulKernels, kSoftmaxKernels, kOptimizerKernels;
+extern const KernelList kBroadcastKernels, kConv2dKernels, kDropoutKernels, kElementwiseKernels, kGatherKernels,
+    kMatmulKernels, kOptimizerKernels, kPoolKernels, kReduceKernels, kShapeKernels, kSoftmaxKernels;
 
 namespace {
 
-const KernelList* const kLists[] = {&kElementwiseKernels, &kMatmulKernels, &kSoftmaxKernels, &kOptimizerKernels};
+const KernelList* const kLists[] = {
+    &kBroadcastKernels, &kConv2dKernels, &kDropoutKernels, &kElementwiseKernels, &kGatherKernels,  &kMatmulKernels,
+    &kOptimizerKernels, &kPoolKernels,   &kReduceKernels,  &kShapeKernels,       &kSoftmaxKernels,
+};
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // Options of the commands that look for faces: predict --detect, watch. The rule easy to break: what is not given is left to
 // faces/load.ts, which has the defaults.
-import { DETECTORS, type DetectorName } from '../../faces/load';
+import { DETECTORS, type DetectorName } from '../../faces/names';
 import type { DetectOptions } from '../../faces/photos';
 import type { OptionTable, Values } from '../options';
 import { present, threadsOption } from './shared';

@@ -1,0 +1,13 @@
+// What depthwise.cpp offers to conv2d.cpp. Each takes the call of its conv2d op.
+// The rule easy to break: a depthwise call belongs to depthwise.cpp from prepare on.
+#pragma once
+#include "cuda/kernels/conv_shape.h"
+
+namespace gramian::cuda {
+
+void run_depthwise(const Call& call, const ConvShape& shape, Queue& queue);
+void run_depthwise_grad_input(const Call& call, const ConvShape& shape, Queue& queue);
+void prepare_depthwise_grad_filter(Call& call, const ConvShape& shape);
+void run_depthwise_grad_filter(const Call& call, const ConvShape& shape, Queue& queue);
+
+}  // namespace gramian::cuda
