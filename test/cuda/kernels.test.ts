@@ -19,12 +19,6 @@ const PENDING: readonly string[] = [
   'rowNormalizeGrad',
   'resize',
   'resizeGrad',
-  'gram',
-  'gramGrad',
-  'kernelMatrix',
-  'labelKernel',
-  'hsicNormalize',
-  'hsicObjective',
   'datasetBatch',
 ];
 

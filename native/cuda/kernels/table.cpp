@@ -4,13 +4,15 @@
 namespace gramian::cuda {
 
 extern const KernelList kBroadcastKernels, kConv2dKernels, kDropoutKernels, kElementwiseKernels, kGatherKernels,
-    kMatmulKernels, kOptimizerKernels, kPoolKernels, kReduceKernels, kShapeKernels, kSoftmaxKernels;
+    kGramKernels, kHsicKernels, kMatmulKernels, kOptimizerKernels, kPoolKernels, kReduceKernels, kShapeKernels,
+    kSoftmaxKernels;
 
 namespace {
 
 const KernelList* const kLists[] = {
-    &kBroadcastKernels, &kConv2dKernels, &kDropoutKernels, &kElementwiseKernels, &kGatherKernels,  &kMatmulKernels,
-    &kOptimizerKernels, &kPoolKernels,   &kReduceKernels,  &kShapeKernels,       &kSoftmaxKernels,
+    &kBroadcastKernels, &kConv2dKernels, &kDropoutKernels, &kElementwiseKernels, &kGatherKernels,
+    &kGramKernels,      &kHsicKernels,   &kMatmulKernels,  &kOptimizerKernels,   &kPoolKernels,
+    &kReduceKernels,    &kShapeKernels,  &kSoftmaxKernels,
 };
 
 }  // namespace
