@@ -33,36 +33,25 @@ struct Tile {
 __device__ __forceinline__ Tile tile_of(const Window& w, uint32_t index) {
   const uint32_t image = w.tiles_of.quotient(index), rest = index - image * w.tiles_of.divisor;
   const uint32_t down = w.across_of.quotient(rest), across = rest - down * w.across_of.divisor;
-  return {image, static_cast<int32_t>(down * w.tile_h), static_cast<int32_t>(across * w.tile_w)};
-}
-
-/** Leaves the batchNorm's vectors of the block's channels in norm[lane][3]; a barrier must follow. */
-template <int V>
-__device__ __forceinline__ void stage_norm(const Window& w, const Share& s, uint32_t channel, float* norm) {
-  if (s.idle || s.pixel > 0 || !w.norm.mean) return;
-  const Channels<V> channels = channels_of<V>(w.norm, channel);
-  float* const mine = norm + s.lane * 3 * V;
-  store<V>(mine, channels.mean), store<V>(mine + V, channels.scale), store<V>(mine + 2 * V, channels.beta);
+  return {image, static_cast<int32_t>(down) * w.tile_h, static_cast<int32_t>(across) * w.tile_w};
 }
 
 /**
- * x from pixel (top, left) on, in_h x in_w pixels of the block's vectors, to memory[pixel][lane]. The vectors of `norm`
- * are read for every pixel, because a thread's registers hold a filter or sums.
+ * x from pixel (top, left) on, in_h x in_w pixels of the block's vectors, to memory[pixel][lane]. channels() is asked
+ * for the batchNorm's vectors, if there is one, at every pixel.
  */
-template <int V>
-__device__ __forceinline__ void stage(const Window& w, const Share& s, uint32_t channel, uint32_t image, int32_t top,
-                                      int32_t left, const float* norm, float* memory) {
-  if (s.idle) return;
+template <int V, typename Source>
+__device__ __forceinline__ void stage(const Window& w, const Share& s, const Source& channels, uint32_t channel,
+                                      uint32_t image, int32_t top, int32_t left, float* memory) {
   const float* x = w.x + channel;
-  const float* const mine = norm + s.lane * 3 * V;
 #pragma unroll 1
   for (uint32_t i = s.pixel; i < w.in_h * w.in_w; i += s.pixels) {
-    const uint32_t r = w.in_w_of.quotient(i), row = r + top, col = i - r * w.in_w + left;
+    const uint32_t r = w.in_w_of.quotient(i);
+    const uint32_t row = r + top, col = i - r * w.in_w + left;
     Floats<V> value = zeros<V>();
     if (row < w.image_h && col < w.image_w) {
       value = load<V>(x + ((image * w.image_h + row) * w.image_w + col) * w.pitch);
-      if (w.norm.mean)
-        normalize<V>(value, Channels<V>{load<V>(mine), load<V>(mine + V), load<V>(mine + 2 * V)}, w.norm);
+      if (w.norm.mean) normalize<V>(value, channels(), w.norm);
     }
     store<V>(memory + (i * w.part + s.lane) * V, value);
   }
