@@ -1,7 +1,16 @@
 // Turns the compiler's output in dist/ into what package.json promises. Run by `npm run build:ts`, after tsc.
-// Writes the ESM entry as re-exports of the CommonJS one, so that `import` and `require` share one addon and one set of
-// classes. The rule easy to break: this must run without a native build, so src/ may not load the addon at import time.
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+// Puts the page of `gramian serve` into dist/page, and writes the ESM entry as re-exports of the CommonJS one, so that
+// `import` and `require` share one addon and one set of classes. The rule easy to break: this must run without a native build, so src/ may not load the addon at import time.
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
@@ -31,5 +40,20 @@ function finishCli() {
   chmodSync(main, 0o755);
 }
 
+/** The page in one flat folder: its scripts, which the compiler leaves where their sources lie, and what is copied. */
+function finishPage() {
+  const page = path.join(dist, 'page');
+  const scripts = path.join(page, 'serve/page');
+  for (const name of readdirSync(scripts)) renameSync(path.join(scripts, name), path.join(page, name));
+  // What only lent the page its types.
+  for (const entry of readdirSync(page, { withFileTypes: true })) {
+    if (entry.isDirectory()) rmSync(path.join(page, entry.name), { recursive: true });
+  }
+  const source = path.resolve(dist, '../src/serve/page');
+  const copied = readdirSync(source).filter((name) => !name.endsWith('.ts'));
+  for (const name of copied) copyFileSync(path.join(source, name), path.join(page, name));
+}
+
 finishCli();
+finishPage();
 console.log(`finish-dist: dist/index.mjs re-exports ${writeEsmEntry()} names`);

@@ -46,6 +46,13 @@ export class CheckpointError extends GramianError {
   }
 }
 
+/** A model or weights of another tool (TensorFlow.js, TFLite, ONNX, torchvision) are malformed or use what is not supported. */
+export class InterchangeError extends GramianError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_INTERCHANGE', message, options);
+  }
+}
+
 /** The device is missing, out of memory or failed. */
 export class DeviceError extends GramianError {
   constructor(message: string, options?: ErrorOptions) {

@@ -6,10 +6,12 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import type { PeerContender, PeerHost, PeerTask } from '../../src/cli/bench/peer';
+import type { Workload } from '../../src/cli/bench/rows';
 import { ArgumentError } from '../../src/errors';
+import type { Tensor } from '../../src/graph/graph';
+import { exportOnnx } from '../../src/interchange/onnx/export';
 import { scriptArguments } from '../scripts';
-import { onnxOf } from '../translate/onnx';
-import { type Program, programOf, weightValue, writeTask } from '../translate/program';
+import { type Program, programOf, writeTask } from '../translate/program';
 import { type HostSettings, Pipe } from './pipe';
 import { resultsOf } from './results';
 
@@ -75,6 +77,14 @@ export function tfjsNodeFolder(given?: string, places = [__dirname, process.cwd(
   throw new ArgumentError(`[bench] --tfjs-node expects ${TFJS_NODE} in ${asked} or its node_modules, found none`);
 }
 
+/** The row's graph as ONNX, with inputs `given0`.. and outputs `result0`.. as they lie here. */
+export function onnxOf({ graph, given, results }: Workload): Uint8Array {
+  const named = (word: string, tensors: readonly Tensor[]): Record<string, Tensor> =>
+    Object.fromEntries(tensors.map((tensor, index) => [`${word}${index}`, tensor]));
+  const ends = { inputs: named('given', given), outputs: named('result', results) };
+  return exportOnnx(graph, { ...ends, layout: 'plain', batch: null });
+}
+
 class NodeHost implements PeerHost {
   readonly name: string;
   version = '';
@@ -117,8 +127,7 @@ class NodeHost implements PeerHost {
     mkdirSync(folder, { recursive: true });
     writeTask(folder, task.workload, program, task.trace);
     if (this.name === 'onnxruntime') {
-      const model = onnxOf(program, (id) => weightValue(task.workload.graph, id) as Float32Array);
-      writeFileSync(path.join(folder, 'model.onnx'), model);
+      writeFileSync(path.join(folder, 'model.onnx'), onnxOf(task.workload));
     }
     // One that was given up at the row before.
     if (this.#pipe.ended) this.#pipe = this.#start();

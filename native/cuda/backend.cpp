@@ -72,13 +72,7 @@ class CudaBackend final : public Backend, public Host {
 
   ~CudaBackend() override {
     if (!context_) return;
-    driver().push_context.attempt(context_);
-    blas_.reset();
-    if (blas_workspace_) release(blas_workspace_, blas_bytes());
-    modules_.unload();
-    if (stream_) driver().destroy_stream.attempt(stream_);
-    Context ignored;
-    driver().pop_context.attempt(&ignored);
+    give_back();
     driver().release_context.attempt(facts_.handle);
   }
 
@@ -101,10 +95,8 @@ class CudaBackend final : public Backend, public Host {
   }
 
   void release(void* memory, int64_t bytes) noexcept override {
-    if (driver().push_context.attempt(context_) != 0) return;
-    driver().free.attempt(reinterpret_cast<DevicePointer>(memory));
-    Context ignored;
-    driver().pop_context.attempt(&ignored);
+    const LastScope scope(context_);
+    if (scope.entered()) driver().free.attempt(reinterpret_cast<DevicePointer>(memory));
     used_ -= bytes;
   }
 
@@ -188,6 +180,14 @@ class CudaBackend final : public Backend, public Host {
     const Scope scope(context_);
     driver().create_stream(&stream_, kStreamNonBlocking);
     return context_;
+  }
+  void give_back() noexcept {
+    const LastScope scope(context_);
+    if (!scope.entered()) return;
+    blas_.reset();
+    if (blas_workspace_) release(blas_workspace_, blas_bytes());
+    modules_.unload();
+    if (stream_) driver().destroy_stream.attempt(stream_);
   }
   /** What cuBLAS's manual recommends as a workspace. */
   int64_t blas_bytes() const { return int64_t{facts_.device.sm >= 90 ? 32 : 4} << 20; }

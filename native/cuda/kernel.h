@@ -112,6 +112,8 @@ struct Kernel {
   const char* op;
   void (*prepare)(Call& call);  // may throw ERR_SHAPE
   void (*run)(const Call& call, Queue& queue);
+  /** Optional: calls that follow each other in a step, none of which reads what another writes; the same bits. */
+  void (*run_many)(const std::vector<const Call*>& calls, Queue& queue) = nullptr;
 };
 
 /** The list a file of kernels/ exports; kernels/table.cpp names them all. */

@@ -42,6 +42,28 @@ class CudaRecording::Recorder final : public Queue {
     mine.kernel->run(mine.call, *this);
   }
 
+  /** All of them, neighbours of one kernel that can be joined at once. */
+  void run_all() {
+    const std::vector<Launch*>& launches = recording_.spec_.launches;
+    for (size_t i = 0; i < launches.size();) {
+      const Kernel* kernel = static_cast<const CudaLaunch*>(launches[i])->kernel;
+      std::vector<const Call*> calls;
+      size_t end = i;
+      for (; kernel->run_many && end < launches.size(); ++end) {
+        const auto& next = static_cast<const CudaLaunch&>(*launches[end]);
+        if (next.kernel != kernel) break;
+        calls.push_back(&next.call);
+      }
+      if (calls.size() > 1) {
+        launch_ = i;
+        kernel->run_many(calls, *this);
+        i = end;
+      } else {
+        run(i++);
+      }
+    }
+  }
+
   /** Made before the capture begins, because it allocates; null when no launch asks for it. */
   static Blas* blas_of(CudaRecording& recording) {
     for (const Launch* launch : recording.spec_.launches)
@@ -77,11 +99,8 @@ CudaRecording::CudaRecording(Host& host, const StepSpec& spec) : host_(host), sp
 
 CudaRecording::~CudaRecording() {
   abandon();
-  // Without a context, as after a lost device, there is nothing to give back.
-  if (driver().push_context.attempt(host_.context()) != 0) return;
-  release();
-  Context ignored;
-  driver().pop_context.attempt(&ignored);
+  const LastScope scope(host_.context());
+  if (scope.entered()) release();
 }
 
 void CudaRecording::lay_out_outputs() {
@@ -133,7 +152,7 @@ void CudaRecording::capture() {
 
 void CudaRecording::enqueue_step(Recorder& recorder) {
   driver().set_words(address(left_), kNoFault, 1, host_.stream());
-  for (size_t i = 0; i < spec_.launches.size(); ++i) recorder.run(i);
+  recorder.run_all();
   enqueue_outputs(recorder);
 }
 
@@ -189,10 +208,8 @@ Failure CudaRecording::failure_in(const char* left) const {
 
 void CudaRecording::abandon() noexcept {
   // Also what feed() has queued without a step behind it must be done before its slot is used again.
-  if (driver().push_context.attempt(host_.context()) != 0) return;
-  driver().synchronize.attempt(host_.stream());
-  Context ignored;
-  driver().pop_context.attempt(&ignored);
+  const LastScope scope(host_.context());
+  if (scope.entered()) driver().synchronize.attempt(host_.stream());
   finished_ = begun_;
 }
 

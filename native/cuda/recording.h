@@ -30,6 +30,24 @@ class Scope {
   Scope& operator=(const Scope&) = delete;
 };
 
+/** The same for giving things back: never throws. A call may fail once for a reason of its own; twice, and there is no
+ * context any more, as after a lost device, nor anything to give back. */
+class LastScope {
+ public:
+  explicit LastScope(Context context) noexcept
+      : entered_(driver().push_context.attempt(context) == 0 || driver().push_context.attempt(context) == 0) {}
+  ~LastScope() {
+    Context ignored;
+    if (entered_) driver().pop_context.attempt(&ignored);
+  }
+  LastScope(const LastScope&) = delete;
+  LastScope& operator=(const LastScope&) = delete;
+  bool entered() const { return entered_; }
+
+ private:
+  const bool entered_;
+};
+
 /** A node with its kernel. */
 class CudaLaunch final : public Launch {
  public:

@@ -37,6 +37,8 @@ constexpr Contract kContracts[] = {
     {"sub", 2, 2, "f", "f", "", check_broadcast},
     {"mul", 2, 2, "f", "f", "", check_broadcast},
     {"div", 2, 2, "f", "f", "", check_broadcast},
+    {"maximum", 2, 2, "f", "f", "", check_broadcast},
+    {"minimum", 2, 2, "f", "f", "", check_broadcast},
     {"fill", 0, 0, "", "f", "value:n", check_fill},
     {"stopGradient", 1, 1, "*", "*", "", check_same},
     {"dropout", 2, 2, "fi", "f", "rate:n seed:n node:n", check_dropout},

@@ -33,6 +33,8 @@ constexpr std::string_view kInPlace[] = {"relu",
                                          "sub",
                                          "mul",
                                          "div",
+                                         "maximum",
+                                         "minimum",
                                          "batchNormGradInput",
                                          "batchNormGradCorrect"};
 

@@ -119,6 +119,13 @@ std::string kernel_json(const Program& program) {
   return fields.json();
 }
 
+/** Modules, streams, events and graphs; functions live and go with their module. */
+u64 live_objects(const Device& device) {
+  u64 count = 0;
+  for (const auto& [handle, object] : device.objects()) count += object->kind != Object::Kind::function;
+  return count;
+}
+
 std::string counters_json(Device& device) {
   const Counters& c = device.counters;
   return Fields()
@@ -137,6 +144,8 @@ std::string counters_json(Device& device) {
       .add("memoryUsed", device.memory().used())
       .add("memoryPeak", device.memory().peak())
       .add("liveAllocations", device.memory().live_count())
+      .add("livePinned", device.pinned.size())
+      .add("liveObjects", live_objects(device))
       .json();
 }
 
@@ -176,6 +185,8 @@ bool configure_one(Device& device, const std::string& key, const std::string& va
     device.memory().limit = number;
   else if (key == "fail")
     return configure_fault(device, value);
+  else if (key == "forget")
+    device.retired.clear(), device.calls.clear(), device.library.clear();
   else if (key == "nofail")
     device.faults.clear(), device.call_faults.clear();
   else

@@ -34,7 +34,12 @@ function entry<T extends OptionTable>(summary: string, load: () => Promise<{ com
 const COMMANDS: Readonly<Record<string, Entry>> = {
   train: entry('train a network and write its run folder', () => import('./commands/train.js')),
   eval: entry('measure a run on a split of some data', () => import('./commands/eval.js')),
-  predict: entry('classify image files with a run', () => import('./commands/predict.js')),
+  import: entry('make a run of weights of other tools', () => import('./commands/import.js')),
+  export: entry('write a run as ONNX or safetensors', () => import('./commands/export.js')),
+  predict: entry('classify image files, or the faces in photographs', () => import('./commands/predict.js')),
+  watch: entry('follow faces through frames or a film and classify them', () => import('./commands/watch.js')),
+  run: entry('repeat the papers’ experiments, with their tables and figures', () => import('./commands/run.js')),
+  'train-detector': entry('train MTCNN on images with boxes', () => import('./commands/trainDetector.js')),
   summary: entry('layers, parameters, multiply-adds and memory of a network', () => import('./commands/summary.js')),
   info: entry('version, devices, and why one is missing', () => import('./commands/info.js')),
   synth: entry('write synthetic faces as a FER2013 CSV', () => import('./commands/synth.js')),
@@ -42,6 +47,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     'find images that occur more than once, such as in train and test',
     () => import('./commands/duplicates.js'),
   ),
+  serve: entry('faces of a camera, live, and a training run, in a browser', () => import('./commands/serve.js')),
   bench: entry('time kernels, training steps and inference on this machine', () => import('./commands/bench.js')),
 };
 

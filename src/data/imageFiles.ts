@@ -115,6 +115,25 @@ export async function decodeImage(
   return { images: pixels, height, width, channels };
 }
 
+/** One image file as it is: height x width x channels bytes. `op` names the caller in errors. */
+export async function readPixels<C extends 1 | 3>(
+  op: string,
+  path: string,
+  channels: C,
+): Promise<{ readonly pixels: Uint8Array; readonly width: number; readonly height: number; readonly channels: C }> {
+  const { pixels, width, height } = await decoder(op, { channels })(path);
+  return { pixels: new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.length), width, height, channels };
+}
+
+/** Bytes of a PNG file of an image, by sharp. */
+export async function encodePixels(
+  op: string,
+  { pixels, ...raw }: { pixels: Uint8Array; width: number; height: number; channels: 1 | 3 },
+): Promise<Uint8Array> {
+  const sharp = await loadSharp(op);
+  return sharp(pixels, { raw }).png().toBuffer();
+}
+
 /** Calls `work` for 0..count-1, a few at a time; the first error stops the others and passes through. */
 async function eachOf(count: number, work: (index: number) => Promise<void>): Promise<void> {
   let next = 0;

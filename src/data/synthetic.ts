@@ -32,6 +32,11 @@ export interface SyntheticOptions extends JobOptions {
   readonly light?: number | undefined;
   /** How much people differ from one average face, 0..1. */
   readonly identity?: number | undefined;
+  /**
+   * Images of one person, who then is their group; 0: everyone is drawn once, and there are no groups. Person i has the
+   * images from i*perSubject on, so splits that begin at multiples of it share nobody.
+   */
+  readonly perSubject?: number | undefined;
 }
 
 type Settings = Required<{
@@ -48,6 +53,7 @@ const DEFAULTS: Settings = {
   pose: 1,
   light: 1,
   identity: 1,
+  perSubject: 0,
 };
 /** Cap: 4 GiB of pixels. */
 const MAX_COUNT = Math.floor(2 ** 32 / SYNTHETIC_SIDE ** 2);
@@ -72,6 +78,9 @@ function settingsOf(options: SyntheticOptions): Settings {
     if (!(settings[key] >= 0 && settings[key] <= 1)) {
       throw new ArgumentError(`[synthetic] ${key} lies between 0 and 1, got ${settings[key]}`);
     }
+  }
+  if (!Number.isSafeInteger(settings.perSubject) || settings.perSubject < 0) {
+    throw new ArgumentError(`[synthetic] perSubject is a whole number of at least 0, got ${settings.perSubject}`);
   }
   const { shares } = settings;
   const isShare = (share: number) => Number.isFinite(share) && share >= 0;
@@ -139,8 +148,10 @@ function drawExpression(random: Random, label: number): Expression {
   return expression;
 }
 
-function drawParameters(random: Random, label: number, settings: Settings): Face {
-  const identity = drawIdentity(random, settings.identity);
+/** @param subject of an image that shares its person with others; a person has a stream of numbers of its own. */
+function drawParameters(random: Random, label: number, settings: Settings, subject: number | undefined): Face {
+  const person = subject === undefined ? random : new Random(settings.seed, -2 - subject);
+  const identity = drawIdentity(person, settings.identity);
   const expression = drawExpression(random, label);
   const angle = (limit: number) => settings.pose * limit * 0.58 * random.normal();
   const clamp = (value: number, limit: number) => Math.max(-limit, Math.min(limit, value));
@@ -203,6 +214,7 @@ export async function syntheticFaces(options: SyntheticOptions): Promise<ImageDa
   const pixels = SYNTHETIC_SIDE ** 2;
   const images = new Uint8Array(count * pixels);
   const labels = new Int32Array(count);
+  const groups: string[] = [];
   const canvas = new Canvas(SYNTHETIC_SIDE);
   const offset = new Random(settings.seed, -1).uniform();
   for (let i = 0; i < count; i++) {
@@ -214,7 +226,9 @@ export async function syntheticFaces(options: SyntheticOptions): Promise<ImageDa
     const index = settings.first + i;
     const random = new Random(settings.seed, index);
     const label = classOf(index, offset, settings.shares);
-    drawFace(canvas, drawParameters(random, label, settings));
+    const subject = settings.perSubject > 0 ? Math.floor(index / settings.perSubject) : undefined;
+    drawFace(canvas, drawParameters(random, label, settings, subject));
+    if (subject !== undefined) groups.push(`person ${subject}`);
     if (random.uniform() < settings.occlusion) drawOcclusion(canvas, random);
     const wrong = random.uniform() < settings.labelNoise;
     const shift = 1 + random.below(EXPRESSIONS.length - 1);
@@ -224,7 +238,8 @@ export async function syntheticFaces(options: SyntheticOptions): Promise<ImageDa
   onProgress?.({ stage: 'draw synthetic faces', done: count, total: count });
   const name = `synthetic faces ${settings.first}..${settings.first + count - 1} (seed ${settings.seed})`;
   const [height, width] = [SYNTHETIC_SIDE, SYNTHETIC_SIDE];
-  return { name, images, labels, count, height, width, channels: 1, classes: EXPRESSIONS, synthetic: true };
+  const whom = settings.perSubject > 0 ? { groups } : {};
+  return { name, images, labels, count, height, width, channels: 1, classes: EXPRESSIONS, synthetic: true, ...whom };
 }
 
 /**

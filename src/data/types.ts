@@ -19,6 +19,20 @@ export interface ImageDataset {
   readonly groups?: readonly string[];
 }
 
+/** Samples that are rows of numbers instead of images, such as hand-made features; a network reads them as 1x1xcolumns. */
+export interface FeatureDataset
+  extends Pick<ImageDataset, 'name' | 'labels' | 'count' | 'classes' | 'synthetic' | 'groups'> {
+  /** count*columns numbers, row by row. */
+  readonly rows: Float32Array;
+  readonly columns: number;
+}
+
+export type Dataset = ImageDataset | FeatureDataset;
+
+export function hasRows(dataset: Dataset): dataset is FeatureDataset {
+  return 'rows' in dataset;
+}
+
 export interface DataSplits {
   readonly train: ImageDataset;
   readonly validation?: ImageDataset;
@@ -110,21 +124,29 @@ export function takeFirst(dataset: ImageDataset, n: number): ImageDataset {
   };
 }
 
-/** The images of the given indices, copied, in that order. */
-export function select(dataset: ImageDataset, indices: ArrayLike<number>, name = dataset.name): ImageDataset {
-  const bytes = dataset.height * dataset.width * dataset.channels;
-  const images = new Uint8Array(indices.length * bytes);
-  const labels = new Int32Array(indices.length);
+/** The samples of the given indices, copied, in that order. */
+export function select<T extends Dataset>(dataset: T, indices: ArrayLike<number>, name = dataset.name): T {
+  const { count, labels, groups } = dataset;
+  const values = hasRows(dataset) ? dataset.rows : dataset.images;
+  const size = values.length / count;
+  const chosen = new (values.constructor as new (length: number) => typeof values)(indices.length * size);
+  const chosenLabels = new Int32Array(indices.length);
   for (let i = 0; i < indices.length; i++) {
     const from = indices[i]!;
-    if (!Number.isSafeInteger(from) || from < 0 || from >= dataset.count) {
-      throw new ArgumentError(`[select] index ${from} is outside 0..${dataset.count - 1} of ${dataset.name}`);
+    if (!Number.isSafeInteger(from) || from < 0 || from >= count) {
+      throw new ArgumentError(`[select] index ${from} is outside 0..${count - 1} of ${dataset.name}`);
     }
-    images.set(dataset.images.subarray(from * bytes, (from + 1) * bytes), i * bytes);
-    labels[i] = dataset.labels[from]!;
+    chosen.set(values.subarray(from * size, (from + 1) * size), i * size);
+    chosenLabels[i] = labels[from]!;
   }
-  const groups = dataset.groups && Array.from(indices, (from) => dataset.groups![from]!);
-  return { ...dataset, name, images, labels, count: indices.length, ...(groups ? { groups } : {}) };
+  return {
+    ...dataset,
+    name,
+    labels: chosenLabels,
+    count: indices.length,
+    [hasRows(dataset) ? 'rows' : 'images']: chosen,
+    ...(groups ? { groups: Array.from(indices, (from) => groups[from]!) } : {}),
+  };
 }
 
 /**

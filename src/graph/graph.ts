@@ -150,6 +150,7 @@ export class Graph {
   readonly training: boolean;
   /** Seed of every random initial value, dropout mask and augmentation of this graph. */
   readonly seed: number;
+  readonly #frozen: (name: string) => boolean;
   /** Results of `moments` and the like, so that each is appended once; keyed by op and tensor id. */
   readonly memo = new Map<string, Tensor[]>();
   readonly #names = new Set<string>();
@@ -158,12 +159,19 @@ export class Graph {
   readonly #scopes: string[] = [];
   #unit = -1;
 
-  constructor(options: { training?: boolean; seed?: number } = {}) {
+  /** @param options.frozen whether the param or normalisation of that full name is left as it is in training. */
+  constructor(options: { training?: boolean; seed?: number; frozen?: (name: string) => boolean } = {}) {
     this.training = options.training ?? true;
     this.seed = options.seed ?? 1;
+    this.#frozen = options.frozen ?? (() => false);
     if (!Number.isSafeInteger(this.seed) || this.seed < 0) {
       throw new ArgumentError(`[graph] the seed is a non-negative integer, got ${String(this.seed)}`);
     }
+  }
+
+  /** Whether training leaves what has this full name as it is. */
+  isFrozen(name: string): boolean {
+    return this.#frozen(name);
   }
 
   /** Handle of an existing tensor. */

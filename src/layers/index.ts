@@ -9,5 +9,5 @@ export {
 } from './blocks';
 export { heNormal, normal, normalLater } from './init';
 export { type Activation, connectionWeights, type NormalizeOptions, normalize, poolTo, whiten } from './normalize';
-export { type ConvolutionOptions, convolution, dropout, padded } from './plain';
+export { type ConvolutionOptions, convolution, dropout, padded, separable } from './plain';
 export { composite, type DenseOptions, dense, type SeparableOptions, separableConv, stem } from './separable';

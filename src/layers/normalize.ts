@@ -44,7 +44,7 @@ function runningStatistics(x: Tensor, part = ''): Statistics {
         variance: graph.state(`running_variance${part}`, [channels], 'f32', 1),
       };
   graph.memo.set(key, [statistics.mean, statistics.variance]);
-  if (graph.training && !parts) updateRunning(x, statistics);
+  if (learns(graph) && !parts) updateRunning(x, statistics);
   return statistics;
 }
 
@@ -56,10 +56,18 @@ function updateRunning(x: Tensor, running: Statistics): void {
   ops.ema(running.variance, batch.variance, { momentum: RUNNING_MOMENTUM, scale: rows / Math.max(1, rows - 1) });
 }
 
-/** Statistics a layer normalises `x` with: the batch's while training, the running ones otherwise. */
+/** Whether the normalisation whose scope is open learns: not in inference, nor in a frozen layer. */
+function learns(graph: Graph): boolean {
+  return graph.training && !graph.isFrozen(graph.scoped('gamma'));
+}
+
+/**
+ * Statistics a layer normalises `x` with: the batch's while training, the running ones otherwise and in a frozen layer.
+ * Called inside the layer's scope. A frozen layer that is the first to read x leaves its running statistics as they are.
+ */
 export function statisticsOf(x: Tensor): Statistics {
   const running = runningStatistics(x);
-  return x.graph.training ? ops.moments(x) : running;
+  return learns(x.graph) ? ops.moments(x) : running;
 }
 
 /** Average-pools [m,H,W,C] to at most cells x cells. */
@@ -96,7 +104,7 @@ export function whiten(name: string, x: Tensor): Tensor {
       ...statisticsOf(x),
       gamma: constantVector(graph, channels, 1),
       beta: constantVector(graph, channels, 0),
-      training: graph.training,
+      training: learns(graph),
     }),
   );
 }
@@ -119,7 +127,7 @@ export function normalize(name: string, x: Tensor, options: NormalizeOptions = {
       beta,
       activation: options.activation ?? 'none',
       alpha: options.alpha ?? (options.activation === 'elu' ? 1 : 0.01),
-      training: graph.training,
+      training: learns(graph),
     });
   });
 }

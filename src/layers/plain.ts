@@ -1,10 +1,11 @@
-// The plain layers of networks that other people designed: a full convolution and dropout. Called by models/. The rule easy
+// The plain layers of networks that other people designed: a full and a separable convolution, dropout. Called by models/. The rule easy
 // to break: their authors pad all sides alike (`padded`), which differs from 'same' where a stride leaves a cell over, and
 // weights that were trained elsewhere fit only that.
 import { ArgumentError } from '../errors';
 import type { Tensor } from '../graph/graph';
 import * as ops from '../graph/ops';
 import { normalLater } from './init';
+import { separableConv } from './separable';
 
 export interface ConvolutionOptions {
   /** Extent of the square window, 3 by default. */
@@ -35,6 +36,15 @@ export function convolution(name: string, x: Tensor, filters: number, options: C
     const y = ops.conv2d(x, weight, { stride, padding });
     return bias === undefined ? y : ops.bias(y, graph.param('bias', [filters], bias));
   });
+}
+
+/**
+ * Depthwise 3x3, then pointwise 1x1 with a bias: parameters `name`/depthwise [3,3,1,C], `name`/pointwise [1,1,C,filters] and
+ * `name`/bias, padded 'same'. x [N,H,W,C] -> [N,H/stride,W/stride,filters].
+ */
+export function separable(name: string, x: Tensor, filters: number, stride = 1): Tensor {
+  const { graph } = x;
+  return graph.scope(name, () => ops.bias(separableConv(x, filters, stride), graph.param('bias', [filters], 0)));
 }
 
 /**

@@ -6,6 +6,7 @@ import { alexnet } from './alexnet';
 import { cfpn } from './cfpn';
 import { denseFpn } from './denseFpn';
 import { densenet121 } from './densenet';
+import { faceExpressionNet } from './faceExpressionNet';
 import { ferCnn, ferResnet18, ferVgg } from './fer';
 import { inceptionV2 } from './inceptionV2';
 import { mffCnn } from './mffCnn';
@@ -13,17 +14,31 @@ import type { ModelOptions } from './options';
 import { resnet18, resnet50, resnet101 } from './resnet';
 import { mlp, sfewCnn } from './sfew';
 
+export { ageGenderNet, ageGenderOutputs } from './ageGenderNet';
 export { type AlexnetOptions, alexnet } from './alexnet';
 export { CFPN_CLASSIFIERS, type CfpnClassifier, type CfpnOptions, cfpn } from './cfpn';
 export { type DenseFpnOptions, denseFpn } from './denseFpn';
 export { type DensenetOptions, densenet121 } from './densenet';
+export { FACE_API_EXPRESSIONS, FACE_API_PIXELS, faceExpressionNet } from './faceExpressionNet';
 export { type FerOptions, ferCnn, ferResnet18, ferVgg } from './fer';
 export { type InceptionV2Options, inceptionV2 } from './inceptionV2';
 export { type MffCnnOptions, mffCnn } from './mffCnn';
+export {
+  MTCNN_HEADS,
+  MTCNN_PIXELS,
+  ONET_SIDE,
+  oNet,
+  PNET_STRIDE,
+  PNET_WINDOW,
+  pNet,
+  RNET_SIDE,
+  rNet,
+} from './mtcnn';
 export type { ModelOptions } from './options';
 export { type PublishedFigures, published } from './published';
 export { type ResnetOptions, resnet18, resnet50, resnet101 } from './resnet';
 export { type MlpOptions, mlp, type SfewCnnOptions, sfewCnn } from './sfew';
+export { TINY_FACE_ANCHORS, TINY_FACE_PIXELS, tinyFaceDetector } from './tinyFaceDetector';
 
 /** A model: image batch [N,H,W,C] -> logits [N,classes], with its units marked. The last unit is the classifier. */
 export type ModelFunction = (x: Tensor, options: ModelOptions) => Tensor;
@@ -55,6 +70,7 @@ export const models: Readonly<Record<string, ModelFunction>> = {
   mlp,
   sfewCnn,
   mffCnn,
+  faceExpressionNet,
   // The ablations of paper 004, Table 6.
   mffCnnUnselected: (x, options) => mffCnn(x, { ...options, selected: 512 }),
   mffCnnHighLevel: (x, options) => mffCnn(x, { ...options, midLevel: false }),

@@ -142,10 +142,15 @@ export function attachTraining(graph: Graph, attach: AttachOptions): TrainingGra
     : attachUnits(graph, head, attach, accuracy);
 }
 
+/** The unit's parameters that training changes. */
+function trained(unit: Unit): Tensor[] {
+  return unit.params.filter((param) => !param.graph.isFrozen(param.name));
+}
+
 function attachBackPropagation(graph: Graph, head: Unit, attach: AttachOptions, accuracy: Tensor): TrainingGraph {
   return graph.inUnit(head, () => {
     const loss = jointLoss(graph, head, attach);
-    const params = graph.units.flatMap((unit) => unit.params);
+    const params = graph.units.flatMap(trained);
     const gradients = grad(loss, params);
     for (const [index, param] of params.entries()) update(param, gradients[index]!, attach.optimizer);
     return { losses: loss, names: ['network'], reportNames: [], accuracy };
@@ -157,12 +162,15 @@ function attachUnits(graph: Graph, head: Unit, attach: AttachOptions, accuracy: 
   const losses: Tensor[] = [];
   const reports: Tensor[] = [];
   const reportNames: string[] = [];
-  for (const unit of graph.units) {
+  // A unit that is frozen as a whole has nothing to minimise.
+  const units = graph.units.filter((unit) => unit === head || unit.params.length === 0 || trained(unit).length > 0);
+  for (const unit of units) {
     graph.inUnit(unit, () =>
       graph.scope(`/${unit.name}/objective`, () => {
         const { loss, report } = unitLoss(unit, head, kernels, attach);
-        const gradients = grad(loss, unit.params, { within: unit });
-        for (const [index, param] of unit.params.entries()) update(param, gradients[index]!, attach.optimizer);
+        const params = trained(unit);
+        const gradients = grad(loss, params, { within: unit });
+        for (const [index, param] of params.entries()) update(param, gradients[index]!, attach.optimizer);
         losses.push(loss);
         if (report) {
           reports.push(report);
@@ -173,7 +181,7 @@ function attachUnits(graph: Graph, head: Unit, attach: AttachOptions, accuracy: 
   }
   return {
     losses: ops.concat(losses),
-    names: graph.units.map((unit) => unit.name),
+    names: units.map((unit) => unit.name),
     // Vectors are joined by placement, whatever their number.
     ...(reports.length > 0
       ? { reports: ops.reshape(ops.concat(reports), [reports.length, REPORT_COLUMNS.length]) }

@@ -3,6 +3,9 @@
 import type { Tensor } from '../graph/graph';
 import * as ops from '../graph/ops';
 
+export { checkPatterns, type NamePattern, nameMatcher } from './names';
+export { learningRate, SCHEDULE_KINDS, type ScheduleSettings } from './schedule';
+
 export const OPTIMIZERS = ['adam', 'adamw', 'sgd'] as const;
 export type OptimizerName = (typeof OPTIMIZERS)[number];
 
@@ -18,12 +21,15 @@ export interface OptimizerOptions {
   readonly momentum?: number;
   readonly nesterov?: boolean;
   readonly weightDecay?: number;
+  /** [1]: learning rate of the parameter of that name where it is not `lr`. */
+  readonly rateOf?: (name: string) => Tensor | undefined;
 }
 
 /** param <- param - lr * direction(gradient): Adam (Kingma and Ba 2015), AdamW (Loshchilov and Hutter 2019) or SGD. */
 export function update(param: Tensor, gradient: Tensor, options: OptimizerOptions): void {
   const { graph, shape } = param;
-  const { lr, step } = options;
+  const { step } = options;
+  const lr = options.rateOf?.(param.name) ?? options.lr;
   const weightDecay = options.weightDecay ?? 0;
   const state = (suffix: string): Tensor => graph.state(`/${param.name}/${suffix}`, shape);
   if (options.kind === 'sgd') {

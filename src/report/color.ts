@@ -59,8 +59,8 @@ export function timeColor(share: number): string {
   return hex(ramp(TIME_STOPS, share));
 }
 
-/** Black or white, whichever reads better on the value ramp at `share`. */
-export function inkOn(share: number): string {
+/** Dark or light ink, whichever reads better on the value ramp at `share`: a class of CHART_STYLE. */
+export function inkOn(share: number): 'dark' | 'light' {
   const [red, green, blue] = valueRgb(share);
-  return 0.299 * red + 0.587 * green + 0.114 * blue > 140 ? '#111111' : '#ffffff';
+  return 0.299 * red + 0.587 * green + 0.114 * blue > 140 ? 'dark' : 'light';
 }

@@ -42,6 +42,8 @@ export interface EpochEvent {
   readonly trainAccuracy: number;
   readonly validationAccuracy?: number;
   readonly testAccuracy?: number;
+  /** Of the test split; `testAccuracy` is its accuracy. */
+  readonly evaluation?: Evaluation;
   readonly units: readonly UnitMetrics[];
   readonly imagesPerSecond: number;
   readonly seconds: number;

@@ -74,7 +74,7 @@ function cell(chart: HeatMap, layout: Layout, row: number, column: number): stri
   const box = `<rect x="${round(x)}" y="${round(y)}" ${size} fill="${valueColor(share)}"><title>${escapeText(said)}</title></rect>`;
   const written = (chart.cellText?.(row, column) ?? []).map((line, place, all) => {
     const lineY = y + cellHeight / 2 + 4 + (place - (all.length - 1) / 2) * 13;
-    return text(x + cellWidth / 2, lineY, line, { anchor: 'middle', fill: inkOn(share) });
+    return text(x + cellWidth / 2, lineY, line, { anchor: 'middle', kind: inkOn(share) });
   });
   return box + written.join('');
 }

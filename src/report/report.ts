@@ -3,10 +3,11 @@
 // text comes from data (class names, paths, arguments), so all of it goes through escapeText.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Evaluation, TrainEvent, UnitMetrics } from './events';
+import type { Evaluation, TrainEvent } from './events';
 import { type FeatureMap, featureGrid, MAX_CHANNELS, type SampleImage, samplePicture } from './features';
 import { confusionFigure, type Figure, labelFigure, trainingFigures } from './figures';
 import { writeWhole } from './log';
+import { classScores, formatShare, unitScores } from './rows';
 import { CHART_STYLE, escapeText, formatNumber, standalone } from './svg';
 
 export interface ReportData {
@@ -42,10 +43,8 @@ figure svg{display:block;max-width:100%;height:auto}figcaption{margin-top:6px}im
 th{color:var(--muted);font-weight:600}th:first-child,td:first-child{text-align:left}.args td{text-align:left;white-space:normal;word-break:break-all}footer{padding:26px 0;color:var(--muted);font-size:13px}
 `.trim();
 
-const percent = (value: number): string => (Number.isFinite(value) ? `${(value * 100).toFixed(2)}%` : 'n/a');
-
 /** What the data is, for people. Faces from the generator are always called synthetic. */
-export function describeData(data: ReportData): { name: string; synthetic: boolean } {
+export function describeData(data: Pick<ReportData, 'config' | 'synthetic'>): { name: string; synthetic: boolean } {
   const spec = String(data.config.data ?? 'unnamed data');
   const synthetic = data.synthetic ?? false;
   const known: Record<string, string> = { mnist: 'MNIST', 'fashion-mnist': 'Fashion-MNIST' };
@@ -71,9 +70,9 @@ function cards(data: ReportData): string {
   const end = events.findLast((event) => event.event === 'end');
   const last = events.findLast((event) => event.event === 'epoch' || event.event === 'step');
   const items: [string, string][] = [
-    ['accuracy', percent(evaluation.accuracy)],
-    ['balanced accuracy', percent(evaluation.balancedAccuracy)],
-    ['macro F1', percent(evaluation.macroF1)],
+    ['accuracy', formatShare(evaluation.accuracy)],
+    ['balanced accuracy', formatShare(evaluation.balancedAccuracy)],
+    ['macro F1', formatShare(evaluation.macroF1)],
   ];
   const epochs = end ? end.epoch : events.filter((event) => event.event === 'epoch').length;
   items.push(['epochs', String(epochs)]);
@@ -86,23 +85,13 @@ function cards(data: ReportData): string {
 }
 
 function classTable(evaluation: Evaluation): string {
-  const head = ['class', 'precision', 'recall', 'specificity', 'samples'];
-  const rows = evaluation.classes.map((one) => {
-    return [one.name, percent(one.precision), percent(one.recall), percent(one.specificity), one.support];
-  });
+  const { head, rows } = classScores(evaluation);
   return table(head, rows);
 }
 
 function unitTable(events: readonly TrainEvent[]): string {
-  const last = events.findLast((event) => event.event === 'epoch');
-  if (!last || last.units.length === 0) return '<p class="muted">This run reported no units.</p>';
-  const head = ['unit', 'loss', 'HSIC(X, Z)', 'HSIC(Z, Y)', 'CKA(X, Z)', 'CKA(Z, Y)', 'effective rank'];
-  const fields: Exclude<keyof UnitMetrics, 'name'>[] = ['loss', 'hsicX', 'hsicY', 'ckaX', 'ckaY', 'effectiveRank'];
-  const rows = last.units.map((unit, index) => [
-    `${index + 1} ${unit.name}`,
-    ...fields.map((field) => formatNumber(unit[field])),
-  ]);
-  return table(head, rows);
+  const scores = unitScores(events);
+  return scores ? table(scores.head, scores.rows) : '<p class="muted">This run reported no units.</p>';
 }
 
 interface Picture {

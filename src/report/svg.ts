@@ -1,6 +1,6 @@
 // The parts charts are made of: safe text, ticks, frames, axes, lines, legends. Data in, SVG text out; no DOM, no
-// scripts. charts.ts is its caller. Two rules easy to break: every piece of text goes through escapeText, and values
-// that are not finite are left out, never written into a path.
+// scripts. charts.ts is its caller. Three rules easy to break: every piece of text goes through escapeText; values that are
+// not finite are left out, never written into a path; nothing has a style attribute, which the served page forbids.
 import { category } from './color';
 
 export type Point = readonly [x: number, y: number];
@@ -21,7 +21,7 @@ export const CHART_STYLE = `
 .chart{--ink:#1c2230;--muted:#5d6675;--grid:#dfe3ea;--paper:#ffffff;--c1:#2563c9;--c2:#c2410c;--c3:#0f8a5f;--c4:#9333b5;--c5:#a16207;--c6:#0e7490}
 .chart text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:var(--ink)}
 .chart .title{font-size:14px;font-weight:600}.chart .tick,.chart .small{font-size:11px;fill:var(--muted)}
-.chart .tiny{font-size:10px;fill:var(--muted)}.chart .grid{stroke:var(--grid);stroke-width:1}
+.chart .tiny{font-size:10px;fill:var(--muted)}.chart .dark{fill:#111111}.chart .light{fill:#ffffff}.chart .grid{stroke:var(--grid);stroke-width:1}
 .chart .line{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}.chart .faint{stroke-width:1.2;opacity:.45}
 @media (prefers-color-scheme:dark){.chart{--ink:#e7eaf0;--muted:#9aa4b4;--grid:#333b48;--paper:#161a21;--c1:#6ea3ff;--c2:#ff8f5a;--c3:#3fcf9a;--c4:#d08bf0;--c5:#e3b341;--c6:#4cc9e0}}
 `.trim();
@@ -96,14 +96,12 @@ interface TextOptions {
   readonly anchor?: 'start' | 'middle' | 'end';
   readonly kind?: string;
   readonly rotate?: number;
-  readonly fill?: string;
 }
 
 export function text(x: number, y: number, content: unknown, options: TextOptions = {}): string {
   const turn = options.rotate ? ` transform="rotate(${options.rotate} ${round(x)} ${round(y)})"` : '';
   const kind = options.kind ? ` class="${options.kind}"` : '';
-  const fill = options.fill ? ` style="fill:${options.fill}"` : '';
-  return `<text x="${round(x)}" y="${round(y)}" text-anchor="${options.anchor ?? 'start'}"${kind}${fill}${turn}>${escapeText(content)}</text>`;
+  return `<text x="${round(x)}" y="${round(y)}" text-anchor="${options.anchor ?? 'start'}"${kind}${turn}>${escapeText(content)}</text>`;
 }
 
 /** Width in pixels that `content` needs, on the safe side. */

@@ -3,6 +3,7 @@
 // The rule easy to break: every parameter and running statistic of the model must be among the weights; what is left at
 // its initial value answers without a complaint.
 import { statSync } from 'node:fs';
+import type { Plan } from '../compile';
 import { ArgumentError, CheckpointError } from '../errors';
 import type { Shape, TensorData } from '../graph/graph';
 import { describe } from '../graph/ops/check';
@@ -24,6 +25,17 @@ export interface CompileModelOptions extends InferenceOptions {
   readonly weights?: string | Weights;
 }
 
+/** Writes a plan's parameters and states from `weights`, which came `from` there. */
+export async function writeWeights(plan: Plan, weights: Weights, from = 'the record'): Promise<void> {
+  const writes = plan.tensors().map(async ({ name, shape }) => {
+    const found = Object.hasOwn(weights, name) ? weights[name] : undefined;
+    if (found?.shape.join('x') !== shape.join('x'))
+      throw new CheckpointError(`[weights] ${from} lacks "${name}" of shape ${shape.join('x')}`);
+    await plan.write(name, found.data as TensorData);
+  });
+  await Promise.all(writes);
+}
+
 /** The model with these weights, which came `from` there. */
 async function withWeights(
   model: ModelFunction,
@@ -33,13 +45,7 @@ async function withWeights(
 ): Promise<CompiledModel> {
   const compiled = new CompiledModel(model, options);
   try {
-    const writes = compiled.plan.tensors().map(async ({ name, shape }) => {
-      const found = Object.hasOwn(weights, name) ? weights[name] : undefined;
-      if (found?.shape.join('x') !== shape.join('x'))
-        throw new CheckpointError(`[weights] ${from} lacks "${name}" of shape ${shape.join('x')}`);
-      await compiled.plan.write(name, found.data as TensorData);
-    });
-    await Promise.all(writes);
+    await writeWeights(compiled.plan, weights, from);
     return compiled;
   } catch (error) {
     compiled.dispose();
@@ -47,7 +53,8 @@ async function withWeights(
   }
 }
 
-async function weightsAt(path: string): Promise<Weights> {
+/** The tensors of a run's folder or a safetensors file. */
+export async function weightsAt(path: string): Promise<Weights> {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory()
     ? (await loadRun(path)).tensors
     : (await loadSafetensors(path)).tensors;

@@ -69,17 +69,21 @@ function graphFor(model: ModelFunction, options: InferenceOptions, count: number
   return { graph, outputs };
 }
 
-/** The longest chunk, a power of two, whose intermediate results stay in the caches; undefined when that is one image. */
+/**
+ * The longest chunk, a power of two; on a CPU one whose intermediate results stay in the caches. Undefined when that is one
+ * image.
+ */
 function chunkFor(
   model: ModelFunction,
   options: InferenceOptions,
   { device, isa, threads, precision }: PlanDescription,
 ): (InferenceGraph & { readonly count: number }) | undefined {
-  const placement = { device, isa, threads, precision } as CompileOptions;
+  const onCpu = device === 'cpu';
+  const placement = (onCpu ? { device, isa, threads, precision } : { device, precision }) as CompileOptions;
   let longest: ReturnType<typeof chunkFor>;
   for (let count = 2; count <= LONGEST_CHUNK; count *= 2) {
     const made = graphFor(model, options, count);
-    if (analyze(made.graph, { ...placement, outputs: made.outputs }).arenaBytes > CACHE_BYTES) break;
+    if (analyze(made.graph, { ...placement, outputs: made.outputs }).arenaBytes > CACHE_BYTES && onCpu) break;
     longest = { ...made, count };
   }
   return longest;

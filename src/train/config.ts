@@ -4,12 +4,19 @@ import type { Precision } from '../compile';
 import { ArgumentError } from '../errors';
 import type { DatasetBatchOptions } from '../graph/ops/dataset';
 import { KERNELS, OBJECTIVE_DEFAULTS, OBJECTIVES, type ObjectiveOptions } from '../objectives/options';
-import { OPTIMIZERS, type OptimizerName } from '../optim';
+import {
+  type NamePattern,
+  nameMatcher,
+  OPTIMIZERS,
+  type OptimizerName,
+  SCHEDULE_KINDS,
+  type ScheduleSettings,
+} from '../optim';
 import { nearest } from '../text';
 
 export const PRECISIONS: readonly Precision[] = ['float32', 'bf16'];
 export const METHODS = ['hsic', 'bp'] as const;
-export const SCHEDULES = ['constant', 'step', 'cosine', 'exponential'] as const;
+export const SCHEDULES = SCHEDULE_KINDS;
 export const AUGMENTATIONS = ['none', 'light', 'faces', 'paper'] as const;
 export type Augmentation = (typeof AUGMENTATIONS)[number];
 
@@ -43,9 +50,16 @@ export interface TrainConfig {
   readonly power: number;
   readonly normalize: boolean;
   readonly optimizer: OptimizerName;
+  /** Of sgd. */
+  readonly momentum: number;
   readonly weightDecay: number;
-  /** Over the run, step and exponential divide the rate by ten at each third: in steps, or smoothly. */
   readonly schedule: (typeof SCHEDULES)[number];
+  /** Epochs after which step and exponential have multiplied the rate by decayFactor; 0: a third of the run. */
+  readonly decayEvery: number;
+  /** Of step, exponential and milestones. */
+  readonly decayFactor: number;
+  /** Epochs (finished) from which the rate is decayFactor times smaller. */
+  readonly milestones: readonly number[];
   /** Steps of linear warm-up. */
   readonly warmup: number;
   readonly augment: Augmentation;
@@ -54,6 +68,16 @@ export interface TrainConfig {
   /** Weight classes by the inverse of their frequency. */
   readonly classWeights: boolean;
   readonly labelSmoothing: number;
+  /** Weights to start from, but for the classifier: a run's folder or a safetensors file. */
+  readonly init?: string;
+  /** Parameters that stay as they are. */
+  readonly freeze: readonly NamePattern[];
+  /** What the learning rate is multiplied by, for patterns of names; the first that fits decides. */
+  readonly rates: Readonly<Record<NamePattern, number>>;
+  /** Bimodal distribution removal: epoch of the first check, 0: none; epochs between checks; strictness. */
+  readonly removeFrom: number;
+  readonly removeEvery: number;
+  readonly removeAlpha: number;
 }
 
 export const TRAIN_DEFAULTS: Omit<TrainConfig, 'data'> = {
@@ -77,12 +101,21 @@ export const TRAIN_DEFAULTS: Omit<TrainConfig, 'data'> = {
   power: OBJECTIVE_DEFAULTS.power,
   normalize: OBJECTIVE_DEFAULTS.normalize,
   optimizer: 'adam',
+  momentum: 0.9,
   weightDecay: 0,
   schedule: 'cosine',
+  decayEvery: 0,
+  decayFactor: 0.1,
+  milestones: [],
   warmup: 0,
   augment: 'none',
   classWeights: false,
   labelSmoothing: 0,
+  freeze: [],
+  rates: {},
+  removeFrom: 0,
+  removeEvery: 10,
+  removeAlpha: 1,
 };
 
 function oneOf(name: string, value: unknown, allowed: readonly string[]): void {
@@ -122,6 +155,15 @@ export function resolveConfig(partial: Partial<TrainConfig> & Pick<TrainConfig, 
   inRange('warmup', config.warmup, 0, 1e9, true);
   inRange('weightDecay', config.weightDecay, 0, 1e3);
   inRange('labelSmoothing', config.labelSmoothing, 0, 1);
+  inRange('momentum', config.momentum, 0, 0.999999);
+  inRange('decayEvery', config.decayEvery, 0, 1e6, true);
+  inRange('decayFactor', config.decayFactor, 1e-9, 1);
+  for (const epoch of config.milestones) inRange('milestones', epoch, 1, 1e6, true);
+  for (const factor of Object.values(config.rates)) inRange('rates', factor, 0, 1e6);
+  nameMatcher('freeze', config.freeze);
+  inRange('removeFrom', config.removeFrom, 0, 1e6, true);
+  inRange('removeEvery', config.removeEvery, 1, 1e6, true);
+  inRange('removeAlpha', config.removeAlpha, 0, 1);
   if (config.limit !== undefined) inRange('limit', config.limit, 1, 1e12, true);
   if (config.threads !== undefined) inRange('threads', config.threads, 1, 256, true);
   for (const side of config.input ?? []) inRange('input', side, 8, 4096, true);
@@ -143,6 +185,15 @@ export function objectiveOf(config: TrainConfig): ObjectiveOptions {
     normalize: config.normalize,
     labelSmoothing: config.labelSmoothing,
   };
+}
+
+/** The schedule of a run whose epochs have so many steps. */
+export function scheduleOf(config: TrainConfig, stepsPerEpoch: number): ScheduleSettings {
+  const total = stepsPerEpoch * config.epochs;
+  const { schedule: kind, warmup, decayEvery, decayFactor: factor } = config;
+  if (kind === 'milestones')
+    return { kind, warmup, factor, milestones: config.milestones.map((at) => at * stepsPerEpoch) };
+  return { kind, warmup, total, factor, every: decayEvery === 0 ? Math.ceil(total / 3) : decayEvery * stepsPerEpoch };
 }
 
 export type AugmentationOptions = Pick<

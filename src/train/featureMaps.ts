@@ -1,8 +1,9 @@
 // Shallow, middle and final feature maps of one image (papers 000, Figures 1 to 3), for a run's report.
-import { compile } from '../compile';
+import { compile, type Plan } from '../compile';
 import type { ImageDataset } from '../data/types';
-import { Graph } from '../graph/graph';
+import { Graph, type Tensor, type Unit } from '../graph/graph';
 import type { ModelFunction } from '../models';
+import { type Weights, writeWeights } from './compileModel';
 import type { NetworkSpec } from './evaluator';
 import type { Trainer } from './trainer';
 
@@ -49,6 +50,36 @@ export function networkInput(
   return values;
 }
 
+/** The units with spatial extent, by the network's graph for one image. */
+function spatialMaps(model: ModelFunction, spec: NetworkSpec): { graph: Graph; chosen: Unit[] } {
+  const graph = new Graph({ training: false });
+  const x = graph.input('image', [1, ...spec.input]);
+  model(x, { classes: spec.classes });
+  // Of the whole image: the maps of a network's patches have more than one row.
+  const spatial = graph.units.filter(({ output }) => output!.shape.length === 4 && output!.shape[0] === 1);
+  const places = new Set([0, spatial.length >> 1, spatial.length - 1]);
+  return { graph, chosen: [...places].flatMap((index) => spatial[index] ?? []) };
+}
+
+async function mapsIn(
+  plan: Plan,
+  chosen: readonly Unit[],
+  spec: NetworkSpec,
+  data: ImageDataset,
+): Promise<FeatureMaps> {
+  const values = await plan.step({ image: networkInput(data, 0, spec) });
+  const maps = chosen.map((unit) => {
+    const [, height, width, channels] = unit.output!.shape as [number, number, number, number];
+    return { name: unit.name, height, width, channels, data: values[unit.name] as Float32Array };
+  });
+  const size = data.height * data.width * data.channels;
+  const { height, width, channels } = data;
+  return { maps, sample: { height, width, channels, data: Float32Array.from(data.images.subarray(0, size)) } };
+}
+
+const outputsOf = (chosen: readonly Unit[]): Record<string, Tensor> =>
+  Object.fromEntries(chosen.map((unit) => [unit.name, unit.output!]));
+
 /** Maps of three units with spatial extent: the first, the middle one and the last, for the first image of `data`; none where none has. */
 export async function collectFeatureMaps(
   model: ModelFunction,
@@ -56,24 +87,27 @@ export async function collectFeatureMaps(
   trainer: Trainer,
   data: ImageDataset,
 ): Promise<FeatureMaps> {
-  const graph = new Graph({ training: false });
-  const x = graph.input('image', [1, ...spec.input]);
-  model(x, { classes: spec.classes });
-  // Of the whole image: the maps of a network's patches have more than one row.
-  const spatial = graph.units.filter(({ output }) => output!.shape.length === 4 && output!.shape[0] === 1);
-  const places = new Set([0, spatial.length >> 1, spatial.length - 1]);
-  const chosen = [...places].flatMap((index) => spatial[index] ?? []);
-  const outputs = Object.fromEntries(chosen.map((unit) => [unit.name, unit.output!]));
-  const plan = compile(graph, { outputs, share: trainer.plan });
+  const { graph, chosen } = spatialMaps(model, spec);
+  const plan = compile(graph, { outputs: outputsOf(chosen), share: trainer.plan });
   try {
-    const values = await plan.step({ image: networkInput(data, 0, spec) });
-    const maps = chosen.map((unit) => {
-      const [, height, width, channels] = unit.output!.shape as [number, number, number, number];
-      return { name: unit.name, height, width, channels, data: values[unit.name] as Float32Array };
-    });
-    const size = data.height * data.width * data.channels;
-    const { height, width, channels } = data;
-    return { maps, sample: { height, width, channels, data: Float32Array.from(data.images.subarray(0, size)) } };
+    return await mapsIn(plan, chosen, spec, data);
+  } finally {
+    plan.dispose();
+  }
+}
+
+/** The same of weights that are no longer in training. */
+export async function mapsOf(
+  model: ModelFunction,
+  spec: NetworkSpec,
+  weights: Weights,
+  data: ImageDataset,
+): Promise<FeatureMaps> {
+  const { graph, chosen } = spatialMaps(model, spec);
+  const plan = compile(graph, { outputs: outputsOf(chosen) });
+  try {
+    await writeWeights(plan, weights);
+    return await mapsIn(plan, chosen, spec, data);
   } finally {
     plan.dispose();
   }

@@ -7,25 +7,27 @@ import { loadData } from '../data/load';
 import { type DataSplits, type ImageDataset, pixelStatistics } from '../data/types';
 import { AbortError, ArgumentError } from '../errors';
 import { modelNamed } from '../models';
-import type { EndEvent, EpochEvent, Evaluation, TrainEvent, UnitMetrics } from '../report/events';
+import type { EndEvent, EpochEvent, Evaluation, TrainEvent } from '../report/events';
 import { RunLog, readEvents } from '../report/log';
 import { writeReport } from '../report/report';
+import { type EpochCallback, outlierRemoval } from './callbacks';
 import { loadCheckpoint, type RunState, restore, saveCheckpoint } from './checkpoint';
-import { augmentationOf, objectiveOf, resolveConfig, type TrainConfig } from './config';
+import { augmentationOf, objectiveOf, resolveConfig, scheduleOf, type TrainConfig } from './config';
+import { EpochTotals, mean, runSteps } from './epoch';
 import type { NetworkSpec } from './evaluator';
 import { collectFeatureMaps } from './featureMaps';
 import { evaluate as scores } from './metrics';
-import { meanReports, type StepsResult, Trainer } from './trainer';
+import { Trainer } from './trainer';
+import { startFrom } from './transfer';
 
 export interface TrainHooks {
   onEvent(event: TrainEvent): void;
   readonly signal?: AbortSignal;
+  /** Called after each epoch and its evaluation, behind the removal of outliers that the settings may ask for. */
+  readonly callbacks?: readonly EpochCallback[];
 }
 
 export type TrainSettings = Partial<TrainConfig> & Pick<TrainConfig, 'data'>;
-
-/** Seconds between two `step` events, about. */
-const REPORT_EVERY = 1;
 
 function networkSpec(config: TrainConfig, data: ImageDataset): NetworkSpec {
   const { mean, std } = pixelStatistics(data);
@@ -44,7 +46,7 @@ function createTrainer(config: TrainConfig, spec: NetworkSpec, data: ImageDatase
   const { batch, seed, lr } = config;
   const augmentation = augmentationOf(config.augment);
   const copies = augmentation.variants?.length ?? 1;
-  const total = Math.floor((data.count * copies) / batch) * config.epochs;
+  const stepsPerEpoch = Math.floor((data.count * copies) / batch);
   return new Trainer({
     model: modelNamed(config.model),
     spec,
@@ -54,8 +56,11 @@ function createTrainer(config: TrainConfig, spec: NetworkSpec, data: ImageDatase
     seed,
     lr,
     optimizer: config.optimizer,
+    momentum: config.momentum,
     weightDecay: config.weightDecay,
-    schedule: { kind: config.schedule, warmup: config.warmup, total, every: Math.ceil(total / 3), factor: 0.1 },
+    schedule: scheduleOf(config, stepsPerEpoch),
+    freeze: config.freeze,
+    rates: Object.entries(config.rates).map(([name, factor]) => ({ names: [name], factor })),
     augmentation,
     device: config.device,
     precision: config.precision,
@@ -65,12 +70,18 @@ function createTrainer(config: TrainConfig, spec: NetworkSpec, data: ImageDatase
 }
 
 /** An epoch without what its evaluation adds. */
-type EpochSummary = Omit<EpochEvent, 'testAccuracy' | 'validationAccuracy'>;
+type EpochSummary = Omit<EpochEvent, 'testAccuracy' | 'validationAccuracy' | 'evaluation'>;
 
 /** What a run's checkpoint holds for the loop. */
 interface LoopState extends RunState {
   /** The epoch that is trained but whose evaluation was interrupted: a resumed run evaluates it first. */
   readonly unevaluated?: EpochSummary;
+  /** Epochs finished, and the step at which the one in progress began. */
+  readonly finished?: { readonly epochs: number; readonly step: number };
+  /** States of the callbacks by name. */
+  readonly callbacks?: Readonly<Record<string, unknown>>;
+  /** A callback ended the run. */
+  readonly stopped?: boolean;
 }
 
 /** One run in progress: what the loop's functions share. */
@@ -81,9 +92,12 @@ interface Run {
   readonly trainer: Trainer;
   readonly log: RunLog;
   readonly hooks: TrainHooks;
+  readonly callbacks: readonly EpochCallback[];
   step: number;
   best: { accuracy: number; epoch: number };
   unevaluated: EpochSummary | undefined;
+  finished: { epochs: number; step: number };
+  stopped: boolean;
 }
 
 function emit(run: Run, event: TrainEvent): void {
@@ -92,8 +106,9 @@ function emit(run: Run, event: TrainEvent): void {
 }
 
 function stateOf(run: Run): LoopState {
-  const { config, spec, step, best, unevaluated } = run;
-  const state = { config, spec, classNames: run.data.train.classes, step, best };
+  const { config, spec, step, best, unevaluated, finished, stopped } = run;
+  const callbacks = Object.fromEntries(run.callbacks.map(({ name, state }) => [name, state]));
+  const state = { config, spec, classNames: run.data.train.classes, step, best, finished, callbacks, stopped };
   return unevaluated ? { ...state, unevaluated } : state;
 }
 
@@ -102,92 +117,70 @@ async function evaluate(run: Run, data: ImageDataset): Promise<Evaluation> {
   return scores(data.labels, predictions, data.classes);
 }
 
-const mean = (values: Float32Array): number =>
-  values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
-
-/** Collects an epoch's chunks into one epoch event. */
-class EpochTotals {
-  readonly #chunks: StepsResult[] = [];
-  readonly #started = performance.now();
-
-  add(chunk: StepsResult): void {
-    this.#chunks.push(chunk);
-  }
-
-  event(run: Run, epoch: number): EpochSummary {
-    const seconds = (performance.now() - this.#started) / 1000;
-    const steps = this.#chunks.reduce((sum, chunk) => sum + chunk.steps, 0);
-    const join = (key: 'losses' | 'reports' | 'accuracy'): Float32Array =>
-      Float32Array.from(this.#chunks.flatMap((chunk) => Array.from(chunk[key])));
-    const names = run.trainer.reportNames;
-    const units: UnitMetrics[] = meanReports(join('reports'), names.length).map((report, index) => ({
-      name: names[index]!,
-      ...report,
-    }));
-    return {
-      event: 'epoch',
-      epoch,
-      step: run.step,
-      loss: mean(join('losses')),
-      trainAccuracy: mean(join('accuracy')),
-      units,
-      imagesPerSecond: (steps * run.config.batch) / seconds,
-      seconds,
-    };
-  }
+function summaryOf(run: Run, epoch: number, totals: EpochTotals): EpochSummary {
+  return { event: 'epoch', epoch, step: run.step, ...totals.means(run.trainer) };
 }
 
 /** Runs to the end of the current epoch; returns false when the signal stopped it. */
 async function runEpoch(run: Run, epoch: number, totals: EpochTotals): Promise<boolean> {
   const { trainer, config, hooks } = run;
-  const end = (epoch + 1) * trainer.stepsPerEpoch;
-  const total = config.epochs * trainer.stepsPerEpoch;
-  let chunk = 1;
-  while (run.step < end) {
-    const steps = Math.min(chunk, end - run.step);
-    const started = performance.now();
-    let result: StepsResult;
-    try {
-      result = await trainer.run(steps, hooks.signal ? { signal: hooks.signal } : {});
-    } catch (error) {
-      if (!(error instanceof AbortError)) throw error;
-      run.step += error.completedSteps;
-      return false;
+  const end = run.finished.step + trainer.stepsPerEpoch;
+  const total = end + (config.epochs - epoch - 1) * trainer.stepsPerEpoch;
+  try {
+    for await (const { result, seconds } of runSteps(trainer, end - run.step, hooks)) {
+      const { steps } = result;
+      run.step += steps;
+      totals.add(result);
+      emit(run, {
+        event: 'step',
+        epoch,
+        step: run.step,
+        loss: mean(result.losses),
+        losses: lastRow(result.losses, trainer.unitNames.length),
+        unitNames: trainer.unitNames,
+        imagesPerSecond: (steps * trainer.batch) / seconds,
+        learningRate: result.learningRate,
+        etaSeconds: ((total - run.step) * seconds) / steps,
+      });
     }
-    const seconds = (performance.now() - started) / 1000;
-    run.step += steps;
-    totals.add(result);
-    emit(run, {
-      event: 'step',
-      epoch,
-      step: run.step,
-      loss: mean(result.losses),
-      losses: lastRow(result.losses, trainer.unitNames.length),
-      unitNames: trainer.unitNames,
-      imagesPerSecond: (steps * config.batch) / seconds,
-      learningRate: result.learningRate,
-      etaSeconds: ((total - run.step) * seconds) / steps,
-    });
-    chunk = Math.max(1, Math.round((REPORT_EVERY * steps) / Math.max(seconds, 1e-6)));
+    return true;
+  } catch (error) {
+    if (!(error instanceof AbortError)) throw error;
+    run.step += error.completedSteps;
+    return false;
   }
-  return true;
 }
 
 function lastRow(values: Float32Array, width: number): number[] {
   return Array.from(values.subarray(values.length - width));
 }
 
+/** Asks every callback; one that is aborted has changed nothing, and those before it are asked again after a resume. */
+async function callBack(run: Run, epoch: number): Promise<void> {
+  const { trainer, hooks, data } = run;
+  for (const callback of run.callbacks) {
+    const context = { epoch: epoch + 1, trainer, data: data.train, signal: hooks.signal };
+    const { stop, note } = await callback.afterEpoch(context);
+    run.stopped ||= stop;
+    if (note !== undefined) emit(run, { event: 'note', text: note });
+  }
+}
+
 async function finishEpoch(run: Run, epoch: number, summary: () => EpochSummary): Promise<true> {
   const { data, config } = run;
   const validation = data.validation ? await evaluate(run, data.validation) : undefined;
   const test = await evaluate(run, data.test);
+  const done = summary();
+  await callBack(run, epoch);
   // The event goes first: a resume drops events that are newer than the checkpoint, but cannot make up a missing one.
   emit(run, {
-    ...summary(),
+    ...done,
     testAccuracy: test.accuracy,
     ...(validation ? { validationAccuracy: validation.accuracy } : {}),
+    evaluation: test,
   });
   run.unevaluated = undefined;
+  run.finished = { epochs: epoch + 1, step: run.step };
   // Without a validation split the newest weights count as best: choosing by test accuracy would leak it.
   if (!validation || validation.accuracy > run.best.accuracy) {
     run.best = { accuracy: validation?.accuracy ?? 0, epoch };
@@ -195,6 +188,12 @@ async function finishEpoch(run: Run, epoch: number, summary: () => EpochSummary)
   }
   await saveCheckpoint(join(config.out, 'last.safetensors'), run.trainer, stateOf(run));
   return true;
+}
+
+function callbacksOf(config: TrainConfig, data: ImageDataset, hooks: TrainHooks): EpochCallback[] {
+  const { removeFrom: startEpoch, removeEvery: every, removeAlpha: alpha } = config;
+  const removal = startEpoch === 0 ? [] : [outlierRemoval(data.count, { startEpoch, every, alpha })];
+  return [...removal, ...(hooks.callbacks ?? [])];
 }
 
 /** Opens or resumes the run's folder. */
@@ -209,10 +208,17 @@ async function openRun(config: TrainConfig, hooks: TrainHooks): Promise<Run> {
   mkdirSync(config.out, { recursive: true });
   const last = join(config.out, 'last.safetensors');
   const saved = config.resume && existsSync(last) ? await loadCheckpoint(last) : undefined;
-  if (saved) checkResumable(last, saved.state.config, config);
+  if (saved) checkResumable(last, resolveConfig(saved.state.config), config);
   const trainer = createTrainer(config, spec, data.train);
+  const state = saved?.state as LoopState | undefined;
+  const callbacks = callbacksOf(config, data.train, hooks);
+  for (const callback of callbacks) {
+    const own = state?.callbacks?.[callback.name];
+    if (own !== undefined) await callback.resume(own, trainer);
+  }
   if (saved) await restore(last, trainer, saved.tensors);
-  const step = saved?.state.step ?? 0;
+  else if (config.init !== undefined) await startFrom(trainer, config.init);
+  const step = state?.step ?? 0;
   const log = new RunLog(config.out, { resume: saved !== undefined, step, args: config });
   const run: Run = {
     config,
@@ -221,9 +227,12 @@ async function openRun(config: TrainConfig, hooks: TrainHooks): Promise<Run> {
     trainer,
     log,
     hooks,
+    callbacks,
     step,
-    best: saved?.state.best ?? { accuracy: -1, epoch: -1 },
-    unevaluated: (saved?.state as LoopState | undefined)?.unevaluated,
+    best: state?.best ?? { accuracy: -1, epoch: -1 },
+    unevaluated: state?.unevaluated,
+    finished: state?.finished ?? { epochs: 0, step: 0 },
+    stopped: state?.stopped ?? false,
   };
   for (const text of data.notes) emit(run, { event: 'note', text });
   if (config.resume && !saved) emit(run, { event: 'note', text: `no checkpoint in ${config.out}: starting anew` });
@@ -254,7 +263,7 @@ async function finalEvaluation(run: Run): Promise<Evaluation> {
 }
 
 function endEvent(run: Run, seconds: number, evaluation: Evaluation | undefined): EndEvent {
-  const { config, trainer } = run;
+  const { config } = run;
   const events = readEvents(join(config.out, 'metrics.jsonl'));
   const epochs = events.filter((event) => event.event === 'epoch');
   const images = epochs.reduce((sum, event) => sum + event.imagesPerSecond * event.seconds, 0);
@@ -262,7 +271,7 @@ function endEvent(run: Run, seconds: number, evaluation: Evaluation | undefined)
   const last = events.findLast((event) => event.event === 'epoch' || event.event === 'step');
   return {
     event: 'end',
-    epoch: Math.floor(run.step / trainer.stepsPerEpoch),
+    epoch: run.finished.epochs,
     step: run.step,
     loss: last?.loss ?? 0,
     run: config.out,
@@ -334,14 +343,14 @@ async function evaluateEpoch(run: Run, epoch: number, summary: () => EpochSummar
 async function runEpochs(run: Run): Promise<boolean> {
   const { unevaluated } = run;
   if (unevaluated && !(await evaluateEpoch(run, unevaluated.epoch, () => unevaluated))) return false;
-  const first = Math.floor(run.step / run.trainer.stepsPerEpoch);
-  for (let epoch = first; epoch < run.config.epochs; epoch += 1) {
+  while (run.finished.epochs < run.config.epochs && !run.stopped) {
+    const epoch = run.finished.epochs;
     const totals = new EpochTotals();
     if (!(await runEpoch(run, epoch, totals))) {
       await saveInterrupted(run);
       return false;
     }
-    if (!(await evaluateEpoch(run, epoch, () => totals.event(run, epoch)))) return false;
+    if (!(await evaluateEpoch(run, epoch, () => summaryOf(run, epoch, totals)))) return false;
   }
   return true;
 }

@@ -1,45 +1,15 @@
 // One network in training: its step graph, its plan and the inference that shares its weights. Called by train.ts
 // and by users who write their own loop. The data set lives on the device; a step needs no data from JavaScript.
-import { type CompileOptions, compile, type Plan, type Precision } from '../compile';
-import type { ImageDataset } from '../data/types';
+import { type CompileOptions, compile, type Plan } from '../compile';
+import { type Dataset, hasRows, select } from '../data/types';
 import { ArgumentError, DivergedError } from '../errors';
-import { Graph, type Tensor, type TensorData } from '../graph/graph';
-import * as ops from '../graph/ops';
-import type { ModelFunction } from '../models';
-import { attachTraining, REPORT_COLUMNS, type TrainingGraph } from '../objectives/attach';
-import type { ObjectiveOptions } from '../objectives/options';
-import type { OptimizerName } from '../optim';
+import type { TensorData } from '../graph/graph';
+import { REPORT_COLUMNS } from '../objectives/attach';
 import { CompiledModel } from './compiledModel';
-import type { AugmentationOptions } from './config';
-import { logitsOnly, type NetworkSpec, predictClasses } from './evaluator';
+import { crossEntropies, logitsOnly, predictClasses } from './evaluator';
+import { SAMPLES_STEP, type TrainerOptions, trainingGraph } from './trainingGraph';
 
-export interface TrainerOptions {
-  readonly model: ModelFunction;
-  readonly spec: NetworkSpec;
-  readonly data: ImageDataset;
-  readonly objective: ObjectiveOptions;
-  readonly batch: number;
-  readonly seed: number;
-  readonly lr: number;
-  readonly optimizer?: OptimizerName;
-  readonly weightDecay?: number;
-  /** Attributes of ops.schedule beside `base`. */
-  readonly schedule?: {
-    kind: 'constant' | 'step' | 'cosine' | 'exponential';
-    warmup?: number;
-    total?: number;
-    /** step and exponential: the rate is multiplied by `factor` every `every` steps. */
-    every?: number;
-    factor?: number;
-  };
-  /** Attributes of ops.datasetBatch that describe the augmentation. */
-  readonly augmentation?: AugmentationOptions;
-  readonly classWeights?: Float32Array;
-  readonly device?: 'auto' | 'cpu' | 'cuda';
-  readonly threads?: number;
-  /** What products take their factors as; see CompileOptions. */
-  readonly precision?: Precision;
-}
+export { type RateGroup, type TrainerOptions, trainingGraph } from './trainingGraph';
 
 /** Result of some steps. Arrays are step after step. */
 export interface StepsResult {
@@ -53,70 +23,67 @@ export interface StepsResult {
   readonly learningRate: number;
 }
 
-/** The whole training step as a graph; also what `summary` and the benchmarks measure. */
-export function trainingGraph(options: TrainerOptions): {
-  graph: Graph;
-  training: TrainingGraph;
-  outputs: Record<string, Tensor>;
-} {
-  const graph = new Graph({ training: true, seed: options.seed });
-  const { spec, data, batch } = options;
-  const step = graph.state('step', [1], 'i32');
-  const lr = ops.schedule(step, { kind: 'constant', ...options.schedule, base: options.lr });
-  const { count, height, width, channels } = data;
-  const images = graph.constant('training/images', [count, height, width, channels], data.images);
-  const labels = graph.constant('training/labels', [count], data.labels);
-  const fed = ops.datasetBatch(images, labels, step, {
-    batch,
-    size: [spec.input[0], spec.input[1]],
-    seed: options.seed,
-    shuffle: true,
-    count,
-    mean: spec.mean,
-    std: spec.std,
-    ...options.augmentation,
-  });
-  const logits = options.model(fed.x, { classes: spec.classes, step });
-  const training = attachTraining(graph, {
-    x: fed.x,
-    labels: fed.labels,
-    logits,
-    classes: spec.classes,
-    objective: options.objective,
-    optimizer: { kind: options.optimizer ?? 'adam', lr, step, weightDecay: options.weightDecay ?? 0 },
-    ...(options.classWeights
-      ? { classWeights: graph.constant('class_weights', [spec.classes], options.classWeights) }
-      : {}),
-  });
-  ops.increment(step);
-  const outputs: Record<string, Tensor> = { losses: training.losses, accuracy: training.accuracy, lr };
-  if (training.reports) outputs.reports = training.reports;
-  return { graph, training, outputs };
-}
-
 export class Trainer {
-  readonly plan: Plan;
   /** Units with a loss, in order. */
   readonly unitNames: readonly string[];
   readonly reportNames: readonly string[];
-  readonly stepsPerEpoch: number;
   readonly #options: TrainerOptions;
   /** By size of the images. */
   readonly #inference = new Map<string, CompiledModel>();
+  #plan: Plan;
+  #samples: Uint32Array;
 
   constructor(options: TrainerOptions) {
-    if (options.data.count < options.batch) {
-      throw new ArgumentError(
-        `[trainer] the batch is ${options.batch} but "${options.data.name}" has ${options.data.count} images`,
-      );
+    const { count, name } = options.data;
+    if (count < options.batch) {
+      throw new ArgumentError(`[trainer] the batch is ${options.batch} but "${name}" has ${count} samples`);
     }
     this.#options = options;
+    this.#samples = Uint32Array.from({ length: count }, (_, index) => index);
     const { graph, training, outputs } = trainingGraph(options);
-    this.plan = compile(graph, { outputs, ...this.#placement() });
+    this.#plan = compile(graph, { outputs, ...this.#placement() });
     this.unitNames = training.names;
     this.reportNames = training.reportNames;
-    const copies = options.augmentation?.variants?.length ?? 1;
-    this.stepsPerEpoch = Math.floor((options.data.count * copies) / options.batch);
+  }
+
+  /** The step's plan. keepOnly() replaces it by one of the same weights. */
+  get plan(): Plan {
+    return this.#plan;
+  }
+
+  /** Samples in a step. */
+  get batch(): number {
+    return Math.min(this.#options.batch, this.#samples.length);
+  }
+
+  get stepsPerEpoch(): number {
+    const copies = this.#options.augmentation?.variants?.length ?? 1;
+    return Math.floor((this.#samples.length * copies) / this.batch);
+  }
+
+  /** Indices into the data set of the samples that are trained on. */
+  get samples(): Uint32Array {
+    return this.#samples.slice();
+  }
+
+  /**
+   * From the next step on only these samples of the data set are trained on, in epochs that begin anew; where they are
+   * fewer than a batch, all of them make a batch. Weights, moments and the step counter stay. A checkpoint fits a trainer
+   * that was told to keep as many samples.
+   */
+  async keepOnly(samples: ArrayLike<number>): Promise<void> {
+    const { data, batch } = this.#options;
+    if (samples.length === 0) throw new ArgumentError(`[keepOnly] expected samples of "${data.name}", got none`);
+    const kept = select(data, samples);
+    const options = { ...this.#options, data: kept, batch: Math.min(batch, kept.count) };
+    const { graph, outputs } = trainingGraph(options, true);
+    const before = this.#plan;
+    this.#plan = compile(graph, { outputs, share: before });
+    this.#samples = Uint32Array.from(samples);
+    // Those of inference have their weights from the plan that goes.
+    this.#disposeInference();
+    before.dispose();
+    await this.#plan.write(SAMPLES_STEP, new Int32Array(1));
   }
 
   #placement(): Pick<CompileOptions, 'device' | 'threads' | 'precision'> {
@@ -148,24 +115,38 @@ export class Trainer {
     };
   }
 
-  /** Class predicted for each image of `data`, with running statistics and the current weights. */
-  async predict(data: ImageDataset, options: { signal?: AbortSignal } = {}): Promise<Int32Array> {
-    const { height, width, channels } = data;
+  /** Class predicted for each sample of `data`, with running statistics and the current weights. */
+  async predict(data: Dataset, options: { signal?: AbortSignal } = {}): Promise<Int32Array> {
+    return predictClasses(this.#inferenceFor(data), data, options);
+  }
+
+  /** Cross-entropy of each sample of `data`, in nats, with running statistics and the current weights. */
+  async errors(data: Dataset, options: { signal?: AbortSignal } = {}): Promise<Float64Array> {
+    return crossEntropies(this.#inferenceFor(data), data, options);
+  }
+
+  #inferenceFor(data: Dataset): CompiledModel {
     const { model, spec } = this.#options;
-    if (channels !== spec.input[2]) {
-      throw new ArgumentError(
-        `[predict] the network reads ${spec.input[2]} channels, the images of "${data.name}" have ${channels}`,
-      );
+    const { input, classes, mean, std } = spec;
+    const [height, width, channels] = hasRows(data) ? [1, 1, data.columns] : [data.height, data.width, data.channels];
+    if (channels !== input[2] || hasRows(data) !== hasRows(this.#options.data)) {
+      const kind = hasRows(data) ? 'rows' : 'images';
+      const wanted = hasRows(this.#options.data) ? `${input[2]} features` : `${input[2]} channels`;
+      throw new ArgumentError(`[predict] the network reads ${wanted}, the ${kind} of "${data.name}" have ${channels}`);
     }
     const size = `${height}x${width}`;
     let inference = this.#inference.get(size);
     if (!inference) {
-      const { input, classes, mean, std } = spec;
-      const pixels = { size: [height, width] as const, mean, std };
-      inference = new CompiledModel(model, { input, classes, pixels, outputs: logitsOnly, share: this.plan });
+      const pixels = hasRows(data) ? {} : { pixels: { size: [height, width] as const, mean, std } };
+      inference = new CompiledModel(model, { input, classes, ...pixels, outputs: logitsOnly, share: this.#plan });
       this.#inference.set(size, inference);
     }
-    return predictClasses(inference, data, options);
+    return inference;
+  }
+
+  #disposeInference(): void {
+    for (const inference of this.#inference.values()) inference.dispose();
+    this.#inference.clear();
   }
 
   /** Everything a checkpoint holds: parameters, optimiser moments, running statistics and the step counter. */
@@ -180,7 +161,7 @@ export class Trainer {
   }
 
   dispose(): void {
-    for (const inference of this.#inference.values()) inference.dispose();
+    this.#disposeInference();
     this.plan.dispose();
   }
 

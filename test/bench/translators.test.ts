@@ -1,11 +1,12 @@
-// Our graphs as ONNX bytes and as calls of TensorFlow.js, checked without either library.
+// Our graphs as ONNX bytes and as calls of TensorFlow.js, checked without either library. The exporter has tests of its own.
 import { describe, expect, it } from 'vitest';
-import { filterToOihw, onnxOf } from '../../bench/translate/onnx';
-import { type Program, programOf, weightValue } from '../../bench/translate/program';
+import { onnxOf } from '../../bench/peers/node';
+import { type Program, programOf } from '../../bench/translate/program';
 import { type Library, runNodes, type Tensor as TfTensor } from '../../bench/translate/tfjs';
 import { ROWS, type Workload } from '../../src/cli/bench/rows';
 import { Graph, type Tensor } from '../../src/graph/graph';
 import * as ops from '../../src/graph/ops';
+import { parseOnnx } from '../../src/interchange/onnx/model';
 
 function workloadFor(build: (x: Tensor) => Tensor, shape: readonly number[]): Workload {
   const graph = new Graph({ training: false });
@@ -13,59 +14,11 @@ function workloadFor(build: (x: Tensor) => Tensor, shape: readonly number[]): Wo
   return { graph, outputs: {}, results: [build(x)], given: [x], work: { flops: 0, bytes: 0 } };
 }
 
-/** Fields of a protobuf record: [field, value or bytes]. */
-function fieldsOf(bytes: Uint8Array): [number, number | Uint8Array][] {
-  const fields: [number, number | Uint8Array][] = [];
-  let at = 0;
-  const varint = (): number => {
-    let [value, scale] = [0, 1];
-    for (;;) {
-      const byte = bytes[at]!;
-      at += 1;
-      value += (byte & 127) * scale;
-      if (byte < 128) return value;
-      scale *= 128;
-    }
-  };
-  while (at < bytes.length) {
-    const tag = varint();
-    const [field, wire] = [Math.floor(tag / 8), tag % 8];
-    if (wire === 0) fields.push([field, varint()]);
-    else {
-      const size = wire === 5 ? 4 : varint();
-      fields.push([field, bytes.subarray(at, at + size)]);
-      at += size;
-    }
-  }
-  return fields;
-}
-
-const records = (bytes: Uint8Array, field: number): Uint8Array[] =>
-  fieldsOf(bytes).flatMap(([found, value]) => (found === field && typeof value !== 'number' ? [value] : []));
-const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString();
-
 describe('ONNX', () => {
-  it('turns filters', () => {
-    // 1x2 filters, 1 input, 2 outputs: (x0: o0 o1) (x1: o0 o1).
-    expect([...filterToOihw(Float32Array.of(1, 2, 3, 4), [1, 2, 1, 2])]).toEqual([1, 3, 2, 4]);
-  });
-
-  it('is a model of the small net', () => {
-    const workload = ROWS.find(({ id }) => id === 'small-infer-1')!.build();
-    const program = programOf(workload);
-    const model = onnxOf(program, (id) => weightValue(workload.graph, id) as Float32Array);
-    const [graph] = records(model, 7);
-    const kinds = records(graph!, 1).map((node) => text(records(node, 4)[0]));
-    expect(kinds.filter((kind) => kind === 'Conv')).toHaveLength(22);
-    expect(kinds.filter((kind) => kind === 'BatchNormalization')).toHaveLength(10);
-    expect([kinds[0], kinds.at(-1), kinds.includes('GlobalAveragePool')]).toEqual(['Transpose', 'Identity', true]);
-    expect(records(graph!, 5)).toHaveLength(program.weights.length);
-    expect(records(graph!, 11).map((input) => text(records(input, 1)[0]))).toEqual(['given0']);
-  });
-
-  it('refuses what it has no translation for', () => {
-    const workload = workloadFor((x) => ops.tanh(x), [2, 3]);
-    expect(() => onnxOf(programOf(workload), () => new Float32Array(0))).toThrow('[bench] ONNX expects ops');
+  it('is a model of the small net, with the images as they lie here', () => {
+    const model = parseOnnx(onnxOf(ROWS.find(({ id }) => id === 'small-infer-1')!.build()));
+    expect(model.inputs.map(({ name, shape }) => [name, shape])).toEqual([['given0', [1, 48, 48, 1]]]);
+    expect(model.outputs.map(({ name, shape }) => [name, shape])).toEqual([['result0', [1, 7]]]);
   });
 });
 

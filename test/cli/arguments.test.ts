@@ -5,6 +5,7 @@ import { runCli } from '../../src/cli/app';
 import { command as benchCommand } from '../../src/cli/commands/bench';
 import { command as duplicatesCommand } from '../../src/cli/commands/duplicates';
 import { command as evalCommand } from '../../src/cli/commands/eval';
+import { command as serveCommand } from '../../src/cli/commands/serve';
 import { command as summaryCommand } from '../../src/cli/commands/summary';
 import { command as synthCommand } from '../../src/cli/commands/synth';
 import { command as trainCommand } from '../../src/cli/commands/train';
@@ -25,7 +26,7 @@ const REFUSED: [line: string, says: string][] = [
   ['inof', 'did you mean "info"?'],
   ['synht', 'did you mean "synth"?'],
   ['benhc', 'did you mean "bench"?'],
-  ['xylophones', 'one of train, eval, predict'],
+  ['xylophones', 'one of train, eval, import, export, predict'],
   ['help trian', 'did you mean "train"?'],
   ['--hlep', 'did you mean "--help"?'],
   ['--json info', 'an option stands behind a command'],
@@ -127,12 +128,34 @@ const REFUSED: [line: string, says: string][] = [
   ['eval --data mnist', '"eval" needs --run'],
   ['eval --run r', '"eval" needs --data'],
   ['predict a.png', '"predict" needs --run'],
+  ['predict --run r --attributes a.png', '--attributes is for --detect'],
+  ['predict --run r --face-api d a.png', '--face-api is for --detect'],
+  ['predict --run r --out d a.png', '--out is for --detect'],
+  ['predict --detect --detector haar a.png', '--detector cannot be "haar"'],
+  ['predict --detect --min-face 3 a.png', '--min-face expects an integer from 12 to 4096'],
+  ['watch', '"watch" expects DIR|FILE'],
+  ['train-detector', '"train-detector" needs --data'],
+  ['train-detector --data scenes:many', '--data expects scenes:COUNT'],
+  ['train-detector --data d --out weights.bin', '--out expects a name that ends in .safetensors'],
+  ['train-detector --data d --steps 0', '--steps expects an integer from 1'],
+  ['watch a b', '"watch" expects'],
+  ['watch frames --every 0', '--every expects an integer from 1 to 1000'],
   ['predict --run r', '"predict" expects IMAGE...'],
   ['predict --run r a.png ', 'got an empty word'],
   ['summary', '"summary" expects MODEL'],
   ['summary cfpn denseFpn', 'expects MODEL, got "denseFpn" beside'],
   ['synth --count 5', '"synth" needs --out'],
   ['bench', '"bench" expects WHAT'],
+  ['sevre', 'did you mean "serve"?'],
+  ['serve runs/mine', '"serve" takes options only, got "runs/mine"'],
+  ['serve --port 65536', '--port expects an integer from 0 to 65535'],
+  ['serve --port -1', 'got "-1"'],
+  ['serve --host 0.0.0.0', 'no option --host'],
+  ['serve --detector tyni', 'did you mean "tiny"?'],
+  ['serve --classifier runs/none', '--classifier expects the folder of a run, face-api or none, got "runs/none"'],
+  ['serve --detector mtcnn', '--detector mtcnn needs --weights PATH'],
+  ['serve --weights w', '--weights is for --detector mtcnn'],
+  ['serve --token a', 'no option --token'],
   ['duplicate --data mnist', 'did you mean "duplicates"?'],
   ['duplicates', '"duplicates" needs --data'],
   ['duplicates --data mnist --bits 16', '--bits expects an integer from 0 to 15'],
@@ -205,6 +228,7 @@ describe('tables', () => {
     summaryCommand,
     synthCommand,
     duplicatesCommand,
+    serveCommand,
     benchCommand,
   ].map(({ spec }) => [spec.name, spec.options]);
   const numbers = tables.flatMap(([name, table]) =>

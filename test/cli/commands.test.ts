@@ -7,7 +7,18 @@ import { COMMAND_NAMES, runCli } from '../../src/cli/app';
 import type { Engine } from '../../src/cli/engine';
 import { processIo } from '../../src/cli/io';
 import { AbortError, CheckpointError } from '../../src/errors';
-import { duplicateReport, endEvent, evaluation, events, type FakeIo, fakeEngine, fakeIo, jsonLines } from './fakes';
+import {
+  duplicateReport,
+  endEvent,
+  evaluation,
+  events,
+  type FakeEngine,
+  type FakeIo,
+  fakeEngine,
+  fakeFrame,
+  fakeIo,
+  jsonLines,
+} from './fakes';
 
 async function cli(line: string, changes: Partial<Engine> = {}, io: FakeIo = fakeIo()) {
   const engine = fakeEngine(changes);
@@ -27,6 +38,17 @@ describe('--json keeps stdout to JSON lines', () => {
   it('train: the end is printed once also when it is only returned', async () => {
     const { stdout } = await cli('train --json', { train: async () => endEvent('runs/y') });
     expect(jsonLines(stdout).map((line) => line.run)).toEqual(['runs/y']);
+  });
+
+  it('import and export', async () => {
+    const imported = await cli('import w.safetensors --model resnet18 --out runs/r --mean 0.5,0.4,0.3 --json');
+    expect(jsonLines(imported.stdout)).toEqual([
+      { run: 'runs/r', model: 'resnet18', tensors: 3, parameters: 1234, classes: 7 },
+    ]);
+    const exported = await cli('export runs/r --out r.onnx --json');
+    expect(jsonLines(exported.stdout)).toEqual([
+      { file: 'r.onnx', bytes: 2048, tensors: 3, comparison: { version: '1.2', difference: 3e-7 } },
+    ]);
   });
 
   it('train: also on a terminal', async () => {
@@ -53,6 +75,13 @@ describe('--json keeps stdout to JSON lines', () => {
     expect(predicted).toEqual(
       ['a.png', 'b.png'].map((image) => ({ image, label: 'cat', probabilities: { cat: 0.875, dog: 0.125 } })),
     );
+    const detected = await cli('predict --detect a.jpg b.jpg --json');
+    expect(jsonLines(detected.stdout)).toEqual(
+      ['a.jpg', 'b.jpg'].map((image) => ({ image, ...fakeFrame(0), annotated: 'faces/x.png' })),
+    );
+    const watched = await cli('watch frames --json');
+    expect(jsonLines(watched.stdout)).toEqual([0, 1, 2].map((index) => ({ image: 'frames', ...fakeFrame(index) })));
+    expect(watched.stderr).toBe('3 frames, detector in 1, 1 faces, 125.0 frames/s\n');
     const [duplicates] = jsonLines((await cli('duplicates --data mnist --pairs 1 --json')).stdout);
     expect(duplicates).toEqual({ ...duplicateReport, pairs: duplicateReport.pairs.slice(0, 1) });
     const [setting, row] = jsonLines((await cli('bench kernels --json')).stdout);
@@ -71,6 +100,11 @@ describe('text for people', () => {
     ['train --out runs/x', ['test accuracy 75.00%', 'run: runs/x']],
     ['eval --run r --data mnist', ['accuracy 75.00%', 'specificity', 'true \\ called']],
     ['predict --run r a.png', ['a.png: cat 87.50% (dog 12.50%)']],
+    [
+      'predict --detect a.jpg',
+      ['a.jpg: 1 face in 8 ms, drawn in faces/x.png', '  1 happy 88%, female 31  at 10 20 30 41, score 90.00%'],
+    ],
+    ['watch frames', ['3 frames, detector in 1, 1 faces, 125.0 frames/s', 'detect', '4.00', 'total', '8.00']],
     ['summary alexnet', ['multiply-adds an image, 1 units\npaper 000 gives 60 M parameters\narena of']],
     ['summary mffCnn', ['paper 004 gives 1.21 M parameters and 4.87 GFLOP\n']],
     ['summary cfpn', ['stem/conv', '24x24x8', '1.23k', '5.6M', '1 MiB by local', '3 MiB by back-propagation']],
@@ -156,6 +190,66 @@ describe('failures', () => {
   });
 });
 
+describe('faces', () => {
+  it('hand their options over and leave the rest to the pipeline', async () => {
+    const line = 'predict --detect --run r --detector mtcnn --weights w --min-face 20 --attributes --threads 2 a.jpg';
+    const { engine } = await cli(line);
+    expect((engine as FakeEngine).faced).toEqual([
+      { out: 'faces', detector: 'mtcnn', weights: 'w', minFace: 20, attributes: true, threads: 2, run: 'r' },
+    ]);
+    const watched = await cli('watch f --size 320 --every 3 --limit 9 --out o --threshold 0.4 --face-api d');
+    expect((watched.engine as FakeEngine).faced).toEqual([
+      {
+        ...{ out: 'o', detector: 'tiny', size: 320, threshold: 0.4, faceApi: 'd', attributes: false },
+        ...{ detectEvery: 3, limit: 9, ffmpeg: 'ffmpeg', signal: expect.any(AbortSignal) },
+      },
+    ]);
+  });
+
+  it('train-detector takes a folder or drawn scenes', async () => {
+    const folder = await cli('train-detector --data photos --steps 50 --lr 0.01 --seed 3');
+    expect(folder.stdout).toBe('trained on 3 faces of 2 images: mtcnn.safetensors\n');
+    expect(folder.stderr).toMatch(/^pnet crops of image 2\/2 {2}0s\npnet step 50\/50 {2}loss 0.25 {2}0s\n$/);
+    const { detectorsTrained } = folder.engine as FakeEngine;
+    expect(detectorsTrained).toEqual([
+      {
+        data: { folder: 'photos' },
+        options: {
+          ...{ out: 'mtcnn.safetensors', steps: 50, batch: 128, learningRate: 0.01, minFace: 24, seed: 3 },
+          signal: expect.any(AbortSignal),
+        },
+      },
+    ]);
+    const scenes = await cli('train-detector --data scenes:9 --out a.safetensors --json');
+    expect((scenes.engine as FakeEngine).detectorsTrained[0]!.data).toEqual({ scenes: 9 });
+    expect(jsonLines(scenes.stdout).map((line) => line.stage)).toEqual(['sample', 'train', 'end']);
+  });
+
+  it('watch redraws a line on a terminal', async () => {
+    const { stderr } = await cli('watch f', {}, fakeIo({ terminal: true }));
+    expect(stderr).toContain('frame 2  125 frames/s  1 happy 88%, female 31');
+  });
+
+  it('watch ends with 130 at an interrupt, and says what it saw', async () => {
+    const io = fakeIo();
+    const { code, stdout } = await cli(
+      'watch f',
+      {
+        async *watchFaces(image, { signal }) {
+          yield { image, ...fakeFrame(0) };
+          io.interrupt();
+          expect(signal!.aborted).toBe(true);
+          throw new AbortError('[frames] stopped by the caller', 1);
+        },
+      },
+      io,
+    );
+    expect(code).toBe(130);
+    expect(stdout).toContain('1 frames, detector in 1');
+    expect(io.listening).toBe(false);
+  });
+});
+
 describe('interrupts', () => {
   it('ask the trainer to stop, which saves and ends with 130', async () => {
     const io = fakeIo();
@@ -234,6 +328,31 @@ describe('train', () => {
     expect(engine.trained[0]).not.toHaveProperty('threads');
   });
 
+  it('hands over lists of names, rates and milestones', async () => {
+    const lists = '--freeze *,!head --rates head=10,stem=.5 --schedule milestones --milestones 100,120';
+    const { engine } = await cli(`train --data mnist ${lists} --remove-from 50 --init runs/source`);
+    expect(engine.trained[0]).toMatchObject({
+      freeze: ['*', '!head'],
+      rates: { head: 10, stem: 0.5 },
+      milestones: [100, 120],
+      removeFrom: 50,
+      init: 'runs/source',
+    });
+  });
+
+  it.each([
+    ['--rates head', '--rates expects NAME=X,...'],
+    ['--rates head=fast', '--rates expects NAME=X,...'],
+    ['--rates =2', '--rates expects NAME=X,...'],
+    ['--schedule milestones --milestones 100,0', '--milestones expects epochs from 1, got "100,0"'],
+    ['--schedule milestones --milestones 1.5', '--milestones expects epochs from 1'],
+    ['--milestones 100', '--milestones is for --schedule milestones'],
+  ])('does not understand %s', async (options, message) => {
+    const { code, stderr, engine } = await cli(`train --data mnist ${options}`);
+    expect([code, engine.trained]).toEqual([2, []]);
+    expect(stderr).toContain(message);
+  });
+
   it('resumes with the settings of the run, but for what is given', async () => {
     const saved = { model: 'denseFpn', data: 'mnist', lr: 0.5, epochs: 9, out: 'elsewhere', resume: false, beta: 7 };
     const out = runFolder({ 'args.json': JSON.stringify(saved) });
@@ -264,5 +383,36 @@ describe('train', () => {
     expect(events.map((event) => event.event)).toEqual(['note', 'step', 'epoch']);
     expect(stderr).toContain('note: synthetic faces');
     expect(stderr).toContain('train 50.00%  test 25.00%');
+  });
+});
+
+describe('import and export', () => {
+  it('pass on what was asked for', async () => {
+    const asked: unknown[] = [];
+    const importRun: Engine['importRun'] = async (file, options) => {
+      asked.push(file, options);
+      return { run: options.out, model: options.model, tensors: 1, parameters: 2, classes: 2 };
+    };
+    const line = 'import w.json --model mlp --out runs/m --input 1x1x10 --classes happy,sad --std 0.2,0.3';
+    expect((await cli(line, { importRun })).stdout).toBe('runs/m: mlp with 2 classes, 1 tensors, 2 parameters\n');
+    const options = { model: 'mlp', out: 'runs/m', input: [1, 1, 10], classNames: ['happy', 'sad'], std: [0.2, 0.3] };
+    expect(asked).toEqual(['w.json', options]);
+  });
+
+  it('refuse what is no list', async () => {
+    for (const option of ['--mean 0.5,x', '--std ,', '--classes a,,b', '--model resnet19']) {
+      const { code, stderr } = await cli(`import w.json --model mlp --out r ${option}`);
+      expect([code, stderr.length > 0]).toEqual([2, true]);
+    }
+  });
+
+  it('say whether ONNX Runtime agreed', async () => {
+    const said = await cli('export runs/r --out r.onnx');
+    expect(said.stdout).toBe('r.onnx: 3 tensors, 2 KiB\nONNX Runtime 1.2 gives the same probabilities, to 3.0e-7\n');
+    const alone: Engine['exportRun'] = async (_, { out }) => ({ file: out, bytes: 1, tensors: 1, comparison: null });
+    expect((await cli('export runs/r --out r.onnx', { exportRun: alone })).stderr).toContain('not installed');
+    const weights = await cli('export runs/r --format safetensors --out r.safetensors');
+    expect(weights.stdout).toBe('r.safetensors: 3 tensors, 2 KiB\n');
+    expect(weights.stderr).toBe('');
   });
 });

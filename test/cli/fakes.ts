@@ -1,9 +1,12 @@
 // Streams and an engine for tests of the command line: everything written is kept, nothing is computed.
 import type { MeasureOptions } from '../../src/cli/bench';
 import type { Measurement, Setting } from '../../src/cli/bench/reports';
-import type { Engine } from '../../src/cli/engine';
+import type { DetectorData, Engine, RecipeOptions } from '../../src/cli/engine';
 import type { Io } from '../../src/cli/io';
 import type { DuplicateReport } from '../../src/data/duplicates';
+import type { WatchOptions } from '../../src/faces/photos';
+import type { MtcnnTrainingOptions } from '../../src/faces/training/train';
+import type { FaceFrame } from '../../src/faces/types';
 import type { EndEvent, Evaluation, TrainEvent } from '../../src/report/events';
 import type { TrainHooks, TrainSettings } from '../../src/train/train';
 
@@ -157,15 +160,39 @@ export interface FakeEngine extends Engine {
   readonly trained: TrainSettings[];
   /** What `measure` was called with. */
   readonly measured: MeasureOptions[];
+  /** What `detectFaces` and `watchFaces` were called with. */
+  readonly faced: WatchOptions[];
+  /** What `trainDetector` was called with. */
+  readonly detectorsTrained: { data: DetectorData; options: MtcnnTrainingOptions }[];
+  /** What `runRecipe` was called with. */
+  readonly recipesRun: { name: string; options: RecipeOptions }[];
+}
+
+export function fakeFrame(index: number): FaceFrame {
+  const face = {
+    ...{ id: 1, box: { x: 10.4, y: 20, width: 30, height: 40.6 }, score: 0.9, confidence: 1, age: 30.7 },
+    expressions: { happy: 0.875, sad: 0.125 },
+    gender: { label: 'female' as const, probability: 0.75 },
+  };
+  return {
+    ...{ index, width: 64, height: 48, detected: index === 0, faces: [face] },
+    timings: { detect: 4, track: 1, crop: 1, classify: 2, total: 8 },
+  };
 }
 
 /** An engine that answers at once; `changes` replaces single functions. */
 export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
   const trained: TrainSettings[] = [];
   const measured: MeasureOptions[] = [];
+  const faced: WatchOptions[] = [];
+  const detectorsTrained: FakeEngine['detectorsTrained'] = [];
+  const recipesRun: { name: string; options: RecipeOptions }[] = [];
   return {
     trained,
+    recipesRun,
     measured,
+    faced,
+    detectorsTrained,
     async train(settings: TrainSettings, hooks: TrainHooks) {
       trained.push(settings);
       const end = endEvent(settings.out ?? 'runs/none');
@@ -177,6 +204,27 @@ export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
     },
     async *predict(_, images) {
       for (const image of images) yield { image, label: 'cat', probabilities: { cat: 0.875, dog: 0.125 } };
+    },
+    async importRun(_, { model, out }) {
+      return { run: out, model, tensors: 3, parameters: 1234, classes: 7 };
+    },
+    async exportRun(_, { format, out }) {
+      const made = { file: out, bytes: 2048, tensors: 3 };
+      return format === 'onnx' ? { ...made, comparison: { version: '1.2', difference: 3e-7 } } : made;
+    },
+    async *detectFaces(photos, options) {
+      faced.push(options);
+      for (const image of photos) yield { image, ...fakeFrame(0), annotated: `${options.out}/x.png` };
+    },
+    async *watchFaces(image, options) {
+      faced.push(options);
+      for (let index = 0; index < 3; index += 1) yield { image, ...fakeFrame(index) };
+    },
+    async trainDetector(data, { onProgress, ...options }) {
+      detectorsTrained.push({ data, options });
+      onProgress?.({ stage: 'sample', net: 'pnet', done: 2, total: 2 });
+      onProgress?.({ stage: 'train', net: 'pnet', step: 50, steps: 50, loss: 0.25 });
+      return { images: 2, faces: 3 };
     },
     async summarize(model, options) {
       return {
@@ -207,6 +255,21 @@ export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
       options.onProgress('draw', 0.5);
       return { train: options.count - 2, validation: 1, test: 1 };
     },
+    async recipes() {
+      const cost = { smoke: 'seconds', small: '2 minutes', full: 'days' };
+      return ['first', 'second'].map((name) => ({
+        ...{ name, title: `The ${name}`, reproduces: 'paper 001 Fig. 8', cost, seed: 1, expected: 'something' },
+      }));
+    },
+    async runRecipe(name, options) {
+      recipesRun.push({ name, options });
+      const trial = { key: 'cfpn-bp', epoch: 1, epochs: 2, step: 3, loss: 0.5, accuracy: 0.25 };
+      const speed = { imagesPerSecond: 100, etaSeconds: 5 };
+      options.onProgress({ recipe: name, done: 0, trials: 2, stage: 'reading data' });
+      options.onProgress({ recipe: name, done: 0, trials: 2, trial: { ...trial, ...speed } });
+      options.onProgress({ recipe: name, done: 1, trials: 2, trial: { ...trial, key: 'cfpn-cka', ...speed } });
+      return `${options.out}/report.md`;
+    },
     async duplicates() {
       return duplicateReport;
     },
@@ -214,6 +277,10 @@ export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
       measured.push(options);
       yield fakeSetting;
       yield fakeRow;
+    },
+    async serve({ port, needsFaces }) {
+      const url = `http://127.0.0.1:${port}/#token`;
+      return { url, port, ...(needsFaces ? { about: 'A fake.' } : { missing: 'no weights' }), async close() {} };
     },
     ...changes,
   };

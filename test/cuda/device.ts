@@ -49,3 +49,21 @@ export function findings(): string[] {
     ({ check, where, message, file, line }) => `${check}: ${where}: ${message} (${file}:${line})`,
   );
 }
+
+/** What is alive on the device: allocations, pinned memory, modules, streams, events and graphs. */
+export function alive(): number {
+  const { liveAllocations, livePinned, liveObjects } = report().counters;
+  return liveAllocations! + livePinned! + liveObjects!;
+}
+
+/** What is left beyond `known` once every disposed plan's backend has gone, which it does with its thread, a moment later. */
+export async function settled(known = 0): Promise<number> {
+  for (let i = 0; i < 100 && alive() > known; i++) await new Promise((resolve) => setTimeout(resolve, 5));
+  return alive() - known;
+}
+
+/** Waits for the last backend to go, then drops what reports say of its kernels: they would grow with every module loaded. */
+export async function forget(): Promise<void> {
+  await settled();
+  device().configure('forget');
+}

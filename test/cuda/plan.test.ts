@@ -4,43 +4,11 @@
 import { describe, expect, it } from 'vitest';
 import { compile, devices, type Plan } from '../../src/compile';
 import { ArgumentError, DeviceError, ExecutionError } from '../../src/errors';
-import { grad } from '../../src/graph/gradients';
 import { Graph } from '../../src/graph/graph';
 import * as ops from '../../src/graph/ops';
-import { update } from '../../src/optim';
-import { generator } from '../kernels/fills';
-import { device, findings, images, report, useImage } from './device';
-
-const [BATCH, INPUTS, HIDDEN, CLASSES] = [16, 20, 24, 5];
-
-/** A step of a perceptron with one hidden layer: cross-entropy, Adam, accuracy. */
-function perceptron() {
-  const random = generator(3);
-  const draw = (count: number) => Float32Array.from({ length: count }, () => (random() - 0.5) / 2);
-  const graph = new Graph();
-  const x = graph.input('x', [BATCH, INPUTS]);
-  const labels = graph.input('labels', [BATCH], 'i32');
-  const lr = graph.input('lr', [1]);
-  const step = graph.state('step', [1], 'i32');
-  const first = graph.param('first', [INPUTS, HIDDEN], draw(INPUTS * HIDDEN));
-  const second = graph.param('second', [HIDDEN, CLASSES], draw(HIDDEN * CLASSES));
-  const logits = ops.matmul(ops.relu(ops.matmul(x, first)), second);
-  const loss = ops.crossEntropy(logits, labels, { labelSmoothing: 0.1 });
-  const right = ops.accuracy(logits, labels);
-  const params = [first, second];
-  for (const [i, gradient] of grad(loss, params).entries()) update(params[i]!, gradient, { kind: 'adam', lr, step });
-  ops.increment(step);
-  return { graph, outputs: { loss, right, logits } };
-}
-
-function feedsOf(step: number) {
-  const random = generator(100 + step);
-  return {
-    x: Float32Array.from({ length: BATCH * INPUTS }, () => random() - 0.5),
-    labels: Int32Array.from({ length: BATCH }, () => Math.floor(random() * CLASSES)),
-    lr: Float32Array.of(0.05),
-  };
-}
+import { workBetween } from './counting';
+import { alive, device, findings, images, report, settled, useImage } from './device';
+import { feedsOf, perceptron } from './perceptron';
 
 async function losses(plan: Plan, steps: number): Promise<number[]> {
   const seen: number[] = [];
@@ -104,20 +72,25 @@ describe.skipIf(images.length === 0)('a plan on cuda', () => {
     }).toEqual({ graphLaunches: 1, allocations: 0, frees: 0, blockingCopies: 0, synchronisations: 1 });
   });
 
+  it('updates all parameters by one launch', async () => {
+    useImage('ptx80');
+    const { graph, outputs } = perceptron();
+    using plan = compile(graph, { outputs, device: 'cuda' });
+    expect(plan.describe().launches.filter(({ op }) => op === 'adam')).toHaveLength(2);
+    const before = report();
+    await plan.step(feedsOf(0));
+    const works = workBetween(before, report()).filter(({ name }) => name.startsWith('adam'));
+    expect(works.map(({ name, launches }) => `${name} ${launches}`)).toEqual(['adamMany 1']);
+  });
+
   it('gives everything back when it is disposed', async () => {
     useImage('ptx80');
-    const live = () => report().counters.liveAllocations!;
-    // A backend goes with its thread, a moment after its last plan.
-    const settled = async () => {
-      for (let i = 0; i < 200 && live() > 0; i++) await new Promise((resolve) => setTimeout(resolve, 10));
-      return live();
-    };
     expect(await settled()).toBe(0);
     const { graph, outputs } = perceptron();
     const plan = compile(graph, { outputs, device: 'cuda' });
-    const held = live();
+    const held = alive();
     await losses(plan, 2);
-    expect(live()).toBe(held);
+    expect(alive()).toBe(held);
     plan.dispose();
     expect(await settled()).toBe(0);
   });

@@ -48,6 +48,24 @@ describe('syntheticFaces', () => {
     const all = await syntheticFaces({ count: 50, labelNoise: 1 });
     expect(all.labels.every((label, i) => label !== clean.labels[i])).toBe(true);
   });
+  it('draws several images of one person, told by their group', async () => {
+    const still = { pose: 0, light: 0, noise: 0, occlusion: 0, labelNoise: 0 };
+    const data = await syntheticFaces({ count: 60, perSubject: 6, ...still, shares: only(6) });
+    expect(data.groups).toEqual(Array.from({ length: 60 }, (_, i) => `person ${Math.floor(i / 6)}`));
+    const distance = (a: number, b: number): number => {
+      const pixel = (image: number, place: number): number => data.images[image * 2304 + place]!;
+      return Array.from({ length: 2304 }, (_, place) => Math.abs(pixel(a, place) - pixel(b, place))).reduce(
+        (x, y) => x + y,
+      );
+    };
+    const mean = (pairs: number[][]): number => pairs.reduce((sum, [a, b]) => sum + distance(a!, b!), 0) / pairs.length;
+    const pairs = Array.from({ length: 50 }, (_, i) => i);
+    const same = pairs.filter((i) => i % 6 !== 5).map((i) => [i, i + 1]);
+    expect(mean(same)).toBeLessThan(0.9 * mean(pairs.map((i) => [i, i + 6])));
+    const later = await syntheticFaces({ count: 6, first: 54, perSubject: 6, ...still, shares: only(6) });
+    expect(Buffer.compare(later.images, data.images.subarray(54 * 2304))).toBe(0);
+    expect((await syntheticFaces({ count: 3 })).groups).toBeUndefined();
+  });
   it('draws pictures with contrast', async () => {
     const { mean, std } = pixelStatistics(await syntheticFaces({ count: 200 }));
     expect(mean[0]).toBeGreaterThan(0.25);

@@ -9,6 +9,7 @@ import { Random } from '../../src/data/random';
 import { ArgumentError, CheckpointError, DataError, ShapeError } from '../../src/errors';
 import {
   cutPatches,
+  featureDataset,
   joinColumns,
   type Matrix,
   matrixOf,
@@ -142,6 +143,40 @@ describe('Pca', () => {
     const pca = Pca.fit(line, 1);
     expect(() => pca.transform(matrixOf([[1, 2]]))).toThrow(ShapeError);
     expect(() => pca.inverse(matrixOf([[1, 2]]))).toThrow(ShapeError);
+  });
+});
+
+describe('featureDataset', () => {
+  const images = {
+    name: 'two',
+    images: Uint8Array.of(1, 2),
+    labels: Int32Array.of(1, 0),
+    count: 2,
+    height: 1,
+    width: 1,
+  };
+  const rest = { channels: 1, classes: ['a', 'b'], synthetic: true, groups: ['x', 'y'] };
+  it('has a row for each image, with its label and group', () => {
+    const rows = matrixOf([
+      [1, 2, 3],
+      [4, 5, 0.1],
+    ]);
+    expect(featureDataset({ ...images, ...rest }, rows)).toEqual({
+      ...{
+        name: 'two',
+        labels: Int32Array.of(1, 0),
+        count: 2,
+        classes: ['a', 'b'],
+        synthetic: true,
+        groups: ['x', 'y'],
+      },
+      ...{ rows: Float32Array.of(1, 2, 3, 4, 5, 0.1), columns: 3 },
+    });
+  });
+  it('refuses another number of rows', () => {
+    expect(() => featureDataset({ ...images, ...rest }, matrixOf([[1]]))).toThrow(
+      /a row for each of 2 images of two, got 1/,
+    );
   });
 });
 

@@ -151,6 +151,10 @@ describe('phog', () => {
     expect(bins(180, step(8, 8, 4))).toEqual([1, 0, 0, 0]);
     expect(bins(180, mirror(step(8, 8, 4)))).toEqual([1, 0, 0, 0]);
   });
+  it('has the lengths of Bosch, Zisserman and Munoz: 680 of 8 bins, 1700 of 20, at levels to 3', () => {
+    expect(phog({ levels: 3, bins: 8, range: 360 }).length).toBe(680);
+    expect(phog({ levels: 3, bins: 20, range: 180 }).length).toBe(1700);
+  });
   it('is all zeros without an edge', () => {
     expect(phog({ levels: 1 }).describe({ height: 4, width: 4, pixels: new Uint8Array(16).fill(9) })).toEqual(
       new Float64Array(40),

@@ -46,13 +46,13 @@ type Row = readonly [
 ];
 
 const operandRows: readonly Row[] = [
-  ...['relu', 'tanh', 'sigmoid', 'exp', 'log', 'sqrt', 'square', 'abs', 'softmax', 'logSoftmax'].flatMap(
+  ...['relu', 'tanh', 'sigmoid', 'exp', 'log', 'sqrt', 'square', 'abs', 'sign', 'softmax', 'logSoftmax'].flatMap(
     (op): Row[] => [
       [call(op), ArgumentError, `[${op}] x is a tensor, got undefined`],
       [call(op, i(3)), ShapeError, `[${op}] x has dtype f32`],
     ],
   ),
-  ...['add', 'sub', 'mul', 'div'].flatMap((op): Row[] => [
+  ...['add', 'sub', 'mul', 'div', 'maximum', 'minimum'].flatMap((op): Row[] => [
     [call(op, x, 2), ArgumentError, `[${op}] b is a tensor, got 2`],
     [call(op, x, foreign), GraphError, `[${op}] b "foreign" belongs to another graph`],
     [call(op, x, f(2, 4)), ShapeError, `2x4 do not broadcast`],
@@ -213,6 +213,13 @@ const linearRows: readonly Row[] = [
   ],
   [call('conv2d', image, filter, { padding: 'valid', dilation: 4 }), ShapeError, 'a window of 9x9'],
   [call('conv2d', image, foreign), GraphError, 'another graph'],
+  [call('convTranspose2d', x, filter), ShapeError, '[convTranspose2d] x is [N,H,W,I], rank 4'],
+  [call('convTranspose2d', image, x), ShapeError, '[convTranspose2d] w is [KH,KW,O/groups,I], rank 4'],
+  [call('convTranspose2d', image, f(3, 3, 4, 8)), ShapeError, 'filter expects 8 input channels in 1 groups'],
+  [call('convTranspose2d', image, f(3, 3, 2, 4), { groups: 3 }), ShapeError, 'expects 4 input channels in 3 groups'],
+  [call('convTranspose2d', image, f(3, 3, 2, 4), { outputPadding: 1 }), ArgumentError, 'outputPadding is less than'],
+  [call('convTranspose2d', image, f(3, 3, 2, 4), { padding: 'same' }), ArgumentError, 'padding is {top, bottom'],
+  [call('convTranspose2d', image, f(1, 1, 2, 4), { padding: { ...shapes, top: 9 } }), ShapeError, 'the padding leaves'],
   [call('depthwiseConv2d', image, filter), ShapeError, '[depthwiseConv2d] w is [KH,KW,1,C*multiplier]'],
   [call('depthwiseConv2d', image, f(3, 3, 1, 6)), ShapeError, '6 output channels do not divide into 4 groups'],
   [call('depthwiseConv2d', image, f(3, 3, 1, 4), { groups: 4 }), ArgumentError, 'unknown option "groups"'],

@@ -69,6 +69,9 @@ export const samples: Readonly<Record<string, readonly Sample[]>> = {
   sub: [(s) => ops.sub(s.f32([4]), s.f32([3, 4]))],
   mul: [(s) => ops.mul(s.f32([2, 3, 4]), s.f32([1]))],
   div: [(s) => ops.div(s.f32([3, 1]), s.f32([2, 3, 4]))],
+  maximum: [(s) => ops.maximum(s.f32([3, 1]), s.f32([2, 3, 4]))],
+  minimum: [(s) => ops.minimum(s.f32([2, 3, 4]), s.f32([4]))],
+  sign: [(s) => void ops.sign(s.f32([2, 3]))],
   bias: [(s) => ops.bias(s.f32([2, 3]), s.f32([3]))],
   channelScale: [
     (s) => ops.channelScale(s.f32([2, 5, 5, 3]), s.f32([3])),
@@ -109,6 +112,9 @@ export const samples: Readonly<Record<string, readonly Sample[]>> = {
     ),
   ),
   dense: [(s) => ops.dense(s.f32([2, 3]), s.f32([3, 4]), s.f32([4]))],
+  convTranspose2d: [
+    (s) => ops.convTranspose2d(s.f32([2, 5, 6, 4]), s.f32([3, 2, 3, 4]), { stride: [2, 1], groups: 2 }),
+  ],
   conv2d: [
     (s) => ops.conv2d(s.f32([2, 5, 6, 4]), s.f32([3, 2, 2, 6]), { stride: [2, 1], dilation: [1, 2], groups: 2 }),
   ],

@@ -1,7 +1,8 @@
 // Packs the real tarball and uses it as a stranger would: an empty project, no install scripts, no network, and a PATH
 // that holds node and npm but no compiler and no CMake. Run by `npm run test:package`, which builds dist/ and prebuilds/.
 // The rule easy to break: nothing here may resolve into the checkout, so every program runs with the project as its cwd.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   existsSync,
   mkdirSync,
@@ -177,6 +178,20 @@ describe('the packed tarball', () => {
     const probabilities = Object.values<number>(answer.probabilities);
     expect(probabilities).toHaveLength(7);
     expect(probabilities.reduce((sum, p) => sum + p, 0)).toBeCloseTo(1, 5);
+  });
+
+  it('serves its pages, without the optional package for the live one', async () => {
+    const main = path.join(project, 'node_modules/gramian/dist/cli/main.js');
+    const args = [main, 'serve', '--run', 'run', '--port', '0', '--json'];
+    const program = spawn(path.join(bin, 'node'), args, { cwd: project, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [line] = (await once(program.stdout, 'data')) as [Buffer];
+    const { port, live } = JSON.parse(String(line)) as { port: number; live: boolean };
+    expect(live).toBe(false);
+    for (const name of ['', 'run', 'live.js', 'run.js', 'style.css', 'charts.css', 'icon.svg']) {
+      expect([name, (await fetch(`http://127.0.0.1:${port}/${name}`)).status]).toEqual([name, 200]);
+    }
+    program.kill('SIGINT');
+    expect(await once(program, 'exit')).toEqual([0, null]);
   });
 
   it('runs its program through npx', () => {

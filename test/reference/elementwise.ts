@@ -99,6 +99,8 @@ export const elementwise: Record<string, Reference> = {
   sub: binary((a, b) => a - b),
   mul: binary((a, b) => a * b),
   div: binary((a, b) => a / b),
+  maximum: binary(Math.max),
+  minimum: binary(Math.min),
   fill: (_inputs, shapes, attrs) => {
     const shape = at(shapes, 0);
     return [{ shape, data: new Float64Array(count(shape)).fill(num(attrs, 'value')) }];

@@ -14,6 +14,7 @@ import {
   channelScale,
   concat,
   conv2d,
+  convTranspose2d,
   crossEntropy,
   dense,
   depthwiseConv2d,
@@ -33,7 +34,9 @@ import {
   log,
   logSoftmax,
   matmul,
+  maximum,
   maxPool,
+  minimum,
   moments,
   mul,
   pad,
@@ -105,6 +108,8 @@ const binary: GradCase[] = (
     ['sub', sub],
     ['mul', mul],
     ['div', div],
+    ['maximum', maximum],
+    ['minimum', minimum],
   ] as const
 ).flatMap(([name, op]) => [
   case2(`${name} same shape`, [3, 4], [3, 4], op, 'positive'),
@@ -168,6 +173,12 @@ const linear: GradCase[] = [
     conv2d(x, w, { padding: { top: 1, bottom: 0, left: 0, right: 1 }, stride: [1, 2] }),
   ),
   case2('conv2d 1x1', image, [1, 1, 3, 5], (x, w) => conv2d(x, w)),
+  case2('transposed conv2d', [2, 3, 4, 3], [3, 2, 2, 3], (x, w) =>
+    convTranspose2d(x, w, { stride: [2, 3], outputPadding: [1, 2], padding: { top: 1, bottom: 0, left: 0, right: 1 } }),
+  ),
+  case2('transposed conv2d in groups', [1, 3, 3, 4], [2, 2, 3, 4], (x, w) =>
+    convTranspose2d(x, w, { groups: 2, dilation: 2 }),
+  ),
   case2('conv2d in groups', [1, 4, 4, 4], [3, 3, 2, 6], (x, w) => conv2d(x, w, { groups: 2 })),
   case2('depthwise', image, [3, 3, 1, 3], (x, w) => depthwiseConv2d(x, w)),
   case2('depthwise stride 2, multiplier 2', image, [3, 3, 1, 6], (x, w) => depthwiseConv2d(x, w, { stride: 2 })),

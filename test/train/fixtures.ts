@@ -58,7 +58,10 @@ export function objective(name: ObjectiveName, extra: Partial<ObjectiveOptions> 
   return { ...OBJECTIVE_DEFAULTS, name, ...extra };
 }
 
-export function tinyTrainer(name: ObjectiveName, extra: Partial<TrainerOptions> = {}): Trainer {
+export function tinyTrainer(
+  name: ObjectiveName,
+  extra: Partial<TrainerOptions> & { data?: ImageDataset } = {},
+): Trainer {
   const data = extra.data ?? stripeDataset(96, 8, 4);
   return new Trainer({
     model: tinyNet,

@@ -1,4 +1,4 @@
-// add, sub, mul, div with numpy broadcasting, and broadcastTo.
+// add, sub, mul, div, maximum, minimum with numpy broadcasting, and broadcastTo.
 // Called through the table built in table.cpp. One nest (strided.h) serves every case: equal shapes collapse to one
 // row, [C] over rows, [N,1,1,C] and scalars to a few long loops whose inputs step by 1 or stay put.
 // The rule easy to break: with equal shapes y may be a's memory, so every element is read before it is written.
@@ -48,6 +48,13 @@ struct Mul {
 };
 struct Div {
   inline vf operator()(vf a, vf b) const { return a / b; }
+};
+// A NaN on either side stays: vmax and vmin keep one in their first operand.
+struct Maximum {
+  inline vf operator()(vf a, vf b) const { return select(b != b, b, vmax(a, b)); }
+};
+struct Minimum {
+  inline vf operator()(vf a, vf b) const { return select(b != b, b, vmin(a, b)); }
 };
 
 // y[i] = op(a[i or 0], b[i or 0]) for i in [0, n).
@@ -114,6 +121,7 @@ void run_broadcast_to(const KernelCall* call) {
 const Kernel kernels[] = {
     {"add", prepare_nest<3>, run_binary<Add>},          {"sub", prepare_nest<3>, run_binary<Sub>},
     {"mul", prepare_nest<3>, run_binary<Mul>},          {"div", prepare_nest<3>, run_binary<Div>},
+    {"maximum", prepare_nest<3>, run_binary<Maximum>},  {"minimum", prepare_nest<3>, run_binary<Minimum>},
     {"broadcastTo", prepare_nest<2>, run_broadcast_to},
 };
 

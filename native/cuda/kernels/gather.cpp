@@ -3,6 +3,7 @@
 #include "cuda/kernels/gather.h"
 
 #include "core/text.h"
+#include "cuda/kernels/reductions.h"
 #include "cuda/kernels/spans.h"
 
 namespace gramian::cuda {
@@ -45,9 +46,7 @@ void prepare_top(Call& call) {
 void run_top(const Call& call, Queue& queue) {
   const View &x = call.in[0], &index = call.out[0];
   auto* norms = static_cast<float*>(call.workspace);
-  const bool wide = aligned16(x) && x.cols % 4 == 0;
-  const NormsParams params = {x.floats(), norms, u32(x.rows), u32(x.cols), u32(x.pitch)};
-  queue.launch("gather", wide ? "squaredNorms_4" : "squaredNorms_1", grid_for(call, x.rows, 8), 256, params);
+  enqueue_squared_norms(call, x, norms, queue);
   const TopParams top = {norms, index.ints(), u32(x.shape[0]), u32(x.shape[1]), u32(index.cols), u32(index.pitch)};
   queue.launch("gather", "topK", grid_for(call, x.shape[0], 1), 256, top);
 }

@@ -44,21 +44,10 @@ __device__ __forceinline__ void gather_gradient(const GatherParams& p) {
   });
 }
 
-/** A warp to a row; a NaN counts as less than any norm. */
-template <int V>
-__device__ __forceinline__ void squared_norms(const NormsParams& p) {
-  const uint32_t lane = threadIdx.x % 32, pieces = p.cols / V;
-#pragma unroll 1
-  for (uint32_t row = blockIdx.x * kWarps + threadIdx.x / 32; row < p.rows; row += gridDim.x * kWarps) {
-    float sum = 0;
-    for (uint32_t i = lane; i < pieces; i += 32) {
-      const Floats<V> x = load<V>(at(p.x, row, p.pitch, i * V));
-#pragma unroll
-      for (float value : x.lane) sum = fmaf(value, value, sum);
-    }
-    sum = warp_sum(sum);
-    if (lane == 0) p.norms[row] = sum == sum ? sum : -1.0f;
-  }
+/** A NaN counts as less than any norm. */
+__device__ __forceinline__ float norm_at(const float* norms, uint32_t row) {
+  const float norm = norms[row];
+  return norm == norm ? norm : -1.0f;
 }
 
 }  // namespace gramian::cuda
@@ -69,8 +58,6 @@ extern "C" __global__ void __launch_bounds__(256) gather_4(const GatherParams p)
 extern "C" __global__ void __launch_bounds__(256) gather_1(const GatherParams p) { gather<1>(p); }
 extern "C" __global__ void __launch_bounds__(256) gatherGrad_4(const GatherParams p) { gather_gradient<4>(p); }
 extern "C" __global__ void __launch_bounds__(256) gatherGrad_1(const GatherParams p) { gather_gradient<1>(p); }
-extern "C" __global__ void __launch_bounds__(256) squaredNorms_4(const NormsParams p) { squared_norms<4>(p); }
-extern "C" __global__ void __launch_bounds__(256) squaredNorms_1(const NormsParams p) { squared_norms<1>(p); }
 
 // A block to a sample. A row is picked when fewer than `picks` rows come before it by norm, then by number; picked rows
 // are written in the order of their numbers.
@@ -85,13 +72,13 @@ extern "C" __global__ void __launch_bounds__(256) topK(const TopParams p) {
 #pragma unroll 1
     for (uint32_t first = 0; first < p.rows; first += kBlock) {
       const uint32_t row = first + threadIdx.x;
-      const float norm = row < p.rows ? norms[row] : 0.0f;
+      const float norm = row < p.rows ? norm_at(norms, row) : 0.0f;
       uint32_t ahead = 0;
 #pragma unroll 1
       for (uint32_t begin = 0; begin < p.rows; begin += kBlock) {
         const uint32_t count = min(kBlock, p.rows - begin);
         __syncthreads();
-        if (threadIdx.x < count) others[threadIdx.x] = norms[begin + threadIdx.x];
+        if (threadIdx.x < count) others[threadIdx.x] = norm_at(norms, begin + threadIdx.x);
         __syncthreads();
         for (uint32_t i = 0; i < count; ++i)
           ahead += others[i] > norm || (others[i] == norm && begin + i < row) ? 1 : 0;

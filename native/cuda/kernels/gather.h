@@ -18,14 +18,8 @@ struct GatherParams {
   Fault fault;  // an index outside 0..rows-1
 };
 
-struct NormsParams {
-  const float* x;
-  float* norms;  // squared
-  uint32_t rows, cols, pitch;
-};
-
 struct TopParams {
-  const float* norms;  // [N, rows]
+  const float* norms;  // [N, rows], squared
   int32_t* index;
   uint32_t samples, rows, picks, pitch_index;
 };

@@ -5,6 +5,7 @@
 #include "cuda/kernels/optimizer.h"
 
 #include <cmath>
+#include <cstring>
 
 #include "cuda/kernels/spans.h"
 
@@ -13,37 +14,73 @@ namespace {
 
 uint32_t pitch_of(const View& view) { return static_cast<uint32_t>(view.pitch); }
 
-// p, g, m, v, lr, step -> p, m, v
-void run_adam(const Call& call, Queue& queue) {
-  const View &p = call.in[0], &g = call.in[1], &m = call.in[2], &v = call.in[3];
+AdamRule rule_of(const Call& call) {
   const double beta1 = call.number("beta1", 0.9), beta2 = call.number("beta2", 0.999);
   const double decay = call.number("weightDecay");
   const bool decoupled = call.number("decoupled") != 0;
+  AdamRule rule = {};
+  rule.lr = call.in[4].floats();
+  rule.step = call.in[5].ints();
+  rule.keep1 = static_cast<float>(beta1);
+  rule.take1 = static_cast<float>(1 - beta1);
+  rule.keep2 = static_cast<float>(beta2);
+  rule.take2 = static_cast<float>(1 - beta2);
+  rule.log_beta1 = static_cast<float>(std::log(beta1));
+  rule.log_beta2 = static_cast<float>(std::log(beta2));
+  rule.eps = static_cast<float>(call.number("eps", 1e-8));
+  rule.added = static_cast<float>(decoupled ? 0 : decay);
+  rule.decay = static_cast<float>(decoupled ? decay : 0);
+  return rule;
+}
+
+// p, g, m, v, lr, step -> p, m, v
+void run_adam(const Call& call, Queue& queue) {
+  const View &p = call.in[0], &g = call.in[1], &m = call.in[2], &v = call.in[3];
   const Spans spans = spans_of({&p, &g, &m, &v});
-  const AdamParams params = {p.floats(),
-                             g.floats(),
-                             m.floats(),
-                             v.floats(),
-                             call.in[4].floats(),
-                             call.in[5].ints(),
-                             call.out[0].floats(),
-                             call.out[1].floats(),
-                             call.out[2].floats(),
-                             spans.span,
-                             pitch_of(p),
-                             pitch_of(g),
-                             pitch_of(m),
-                             pitch_of(v),
-                             static_cast<float>(beta1),
-                             static_cast<float>(1 - beta1),
-                             static_cast<float>(beta2),
-                             static_cast<float>(1 - beta2),
-                             static_cast<float>(std::log(beta1)),
-                             static_cast<float>(std::log(beta2)),
-                             static_cast<float>(call.number("eps", 1e-8)),
-                             static_cast<float>(decoupled ? 0 : decay),
-                             static_cast<float>(decoupled ? decay : 0)};
+  const AdamParams params = {p.floats(),  g.floats(),  m.floats(),  v.floats(),  spans.span,
+                             pitch_of(p), pitch_of(g), pitch_of(m), pitch_of(v), rule_of(call)};
   launch_span(call, queue, "optimizer", "adam", spans, params);
+}
+
+/** Whether adamMany takes the tensors of this update. */
+bool plain(const Call& call) {
+  for (size_t i = 0; i < 4; ++i)
+    if (!call.in[i].dense() || reinterpret_cast<uintptr_t>(call.in[i].data) % 16 != 0) return false;
+  return true;
+}
+
+/** Whether a launch that is being collected already writes this tensor. */
+bool holds(const AdamManyParams& many, const View& p) {
+  for (uint32_t i = 0; i < many.tensors; ++i)
+    if (many.tensor[i].p == p.floats()) return true;
+  return false;
+}
+
+/** Updates of several tensors, those alike by one launch for each kAdamTensors of them (multi-tensor Adam). */
+void run_adams(const std::vector<const Call*>& calls, Queue& queue) {
+  AdamManyParams many = {};
+  uint32_t blocks = 0;
+  const auto flush = [&] {
+    if (many.tensors > 0) queue.launch("optimizer", "adamMany", {blocks}, kSpanBlock, many);
+    many.tensors = blocks = 0;
+  };
+  for (const Call* call : calls) {
+    if (!plain(*call)) {
+      flush();
+      run_adam(*call, queue);
+      continue;
+    }
+    const AdamRule rule = rule_of(*call);
+    const View& p = call->in[0];
+    const bool full = many.tensors == kAdamTensors || holds(many, p);
+    if (full || memcmp(&rule, &many.rule, sizeof rule) != 0) flush();
+    many.rule = rule;
+    many.tensor[many.tensors++] = {
+        p.floats(), call->in[1].floats(), call->in[2].floats(), call->in[3].floats(), static_cast<uint32_t>(p.count()),
+        blocks};
+    blocks += static_cast<uint32_t>(ceil_div(p.count(), kAdamChunk));
+  }
+  flush();
 }
 
 // p, g, velocity, lr -> p, velocity
@@ -113,8 +150,10 @@ void run_schedule(const Call& call, Queue& queue) {
 }
 
 const Kernel kernels[] = {
-    {"adam", prepare_nothing, run_adam},         {"sgd", prepare_nothing, run_sgd},
-    {"ema", prepare_nothing, run_ema},           {"increment", prepare_nothing, run_increment},
+    {"adam", prepare_nothing, run_adam, run_adams},
+    {"sgd", prepare_nothing, run_sgd},
+    {"ema", prepare_nothing, run_ema},
+    {"increment", prepare_nothing, run_increment},
     {"schedule", prepare_nothing, run_schedule},
 };
 

@@ -8,27 +8,55 @@ namespace gramian::cuda {
 
 // Kingma and Ba 2015, algorithm 1; decoupled decay: Loshchilov and Hutter 2019. 1 - beta^t is -expm1(t log beta), which
 // needs no double: its relative error is that of the logarithm.
+struct AdamStep {
+  float rate, correction, shrink;
+};
+
+__device__ __forceinline__ AdamStep adam_step(const AdamRule& rule) {
+  const float lr = *rule.lr, t = static_cast<float>(*rule.step + 1);
+  return {lr / -expm1_of(t * rule.log_beta1), 1.0f / -expm1_of(t * rule.log_beta2), lr * rule.decay};
+}
+
+/** W neighbours of a tensor. */
+template <int W>
+__device__ __forceinline__ void adam_at(const AdamRule& rule, const AdamStep& step, float* to_p, const float* from_g,
+                                        float* to_m, float* to_v) {
+  Floats<W> x = load<W>(to_p), m = load<W>(to_m), v = load<W>(to_v);
+  const Floats<W> gradient = load<W>(from_g);
+#pragma unroll
+  for (int i = 0; i < W; ++i) {
+    const float g = fmaf(rule.added, x.lane[i], gradient.lane[i]);
+    m.lane[i] = fmaf(rule.keep1, m.lane[i], rule.take1 * g);
+    v.lane[i] = fmaf(rule.keep2, v.lane[i], rule.take2 * g * g);
+    x.lane[i] -= fmaf(step.shrink, x.lane[i], step.rate * m.lane[i] / (sqrtf(v.lane[i] * step.correction) + rule.eps));
+  }
+  store<W>(to_m, m);
+  store<W>(to_v, v);
+  store<W>(to_p, x);
+}
+
 template <int V>
 __device__ __forceinline__ void adam(const AdamParams& p) {
-  const float lr = *p.lr, t = static_cast<float>(*p.step + 1);
-  const float rate = lr / -expm1_of(t * p.log_beta1), correction = 1.0f / -expm1_of(t * p.log_beta2);
-  const float shrink = lr * p.decay;
+  const AdamStep step = adam_step(p.rule);
   for_span<V>(p.span, [&](auto width, uint32_t row, uint32_t column) {
     constexpr int W = decltype(width)::value;
-    Floats<W> x = load<W>(at(p.p, row, p.pitch_p, column)), m = load<W>(at(p.m, row, p.pitch_m, column)),
-              v = load<W>(at(p.v, row, p.pitch_v, column));
-    const Floats<W> gradient = load<W>(at(p.g, row, p.pitch_g, column));
-#pragma unroll
-    for (int i = 0; i < W; ++i) {
-      const float g = fmaf(p.added, x.lane[i], gradient.lane[i]);
-      m.lane[i] = fmaf(p.keep1, m.lane[i], p.take1 * g);
-      v.lane[i] = fmaf(p.keep2, v.lane[i], p.take2 * g * g);
-      x.lane[i] -= fmaf(shrink, x.lane[i], rate * m.lane[i] / (sqrtf(v.lane[i] * correction) + p.eps));
-    }
-    store<W>(at(p.new_m, row, p.pitch_m, column), m);
-    store<W>(at(p.new_v, row, p.pitch_v, column), v);
-    store<W>(at(p.new_p, row, p.pitch_p, column), x);
+    adam_at<W>(p.rule, step, at(p.p, row, p.pitch_p, column), at(p.g, row, p.pitch_g, column),
+               at(p.m, row, p.pitch_m, column), at(p.v, row, p.pitch_v, column));
   });
+}
+
+/** The tensor of this block: the last whose blocks do not begin behind it. */
+__device__ __forceinline__ uint32_t tensor_of_block(const AdamManyParams& p) {
+  uint32_t low = 0, high = p.tensors;
+#pragma unroll 1
+  while (high - low > 1) {
+    const uint32_t middle = (low + high) / 2;
+    if (p.tensor[middle].first_block <= blockIdx.x)
+      low = middle;
+    else
+      high = middle;
+  }
+  return low;
 }
 
 template <int V>
@@ -104,6 +132,18 @@ using namespace gramian::cuda;
 
 extern "C" __global__ void __launch_bounds__(256) adam_4(const AdamParams p) { adam<4>(p); }
 extern "C" __global__ void __launch_bounds__(256) adam_1(const AdamParams p) { adam<1>(p); }
+// Every dense tensor of 16-byte aligned memory, a chunk to a block.
+extern "C" __global__ void __launch_bounds__(256) adamMany(const __grid_constant__ AdamManyParams p) {
+  const AdamStep step = adam_step(p.rule);
+  const AdamTensor& tensor = p.tensor[tensor_of_block(p)];
+  const uint32_t begin = (blockIdx.x - tensor.first_block) * kAdamChunk;
+  const uint32_t end = min(begin + kAdamChunk, tensor.count), whole = end - end % 4;
+#pragma unroll 1
+  for (uint32_t i = begin + 4 * threadIdx.x; i < whole; i += 4 * 256)
+    adam_at<4>(p.rule, step, tensor.p + i, tensor.g + i, tensor.m + i, tensor.v + i);
+  const uint32_t last = whole + threadIdx.x;
+  if (last < end) adam_at<1>(p.rule, step, tensor.p + last, tensor.g + last, tensor.m + last, tensor.v + last);
+}
 extern "C" __global__ void __launch_bounds__(256) sgd_4(const SgdParams p) { sgd<4>(p); }
 extern "C" __global__ void __launch_bounds__(256) sgd_1(const SgdParams p) { sgd<1>(p); }
 extern "C" __global__ void __launch_bounds__(256) ema_4(const EmaParams p) { ema<4>(p); }

@@ -4,15 +4,40 @@
 
 namespace gramian::cuda {
 
-struct AdamParams {
-  const float *p, *g, *m, *v, *lr;
+/** What the tensors of a step have in common. */
+struct AdamRule {
+  const float* lr;
   const int32_t* step;
-  float *new_p, *new_m, *new_v;
-  Span span;
-  uint32_t pitch_p, pitch_g, pitch_m, pitch_v;
   float keep1, take1, keep2, take2;  // beta1, 1 - beta1, beta2, 1 - beta2
   float log_beta1, log_beta2;
   float eps, added, decay;  // added: decay of the gradient; decay: of the parameter itself, times the rate
+};
+
+struct AdamParams {
+  float* p;
+  const float* g;
+  float *m, *v;
+  Span span;
+  uint32_t pitch_p, pitch_g, pitch_m, pitch_v;
+  AdamRule rule;
+};
+
+/** Elements that a block of adamMany updates. */
+constexpr uint32_t kAdamChunk = 2048;
+constexpr uint32_t kAdamTensors = 64;
+
+/** A dense tensor among many; its blocks are those from `first_block` to the next one's. */
+struct AdamTensor {
+  float* p;
+  const float* g;
+  float *m, *v;
+  uint32_t count, first_block;
+};
+
+struct AdamManyParams {
+  AdamRule rule;
+  uint32_t tensors;
+  AdamTensor tensor[kAdamTensors];
 };
 
 struct SgdParams {

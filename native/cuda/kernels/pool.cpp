@@ -67,7 +67,7 @@ void run_average(const Call& call, Queue& queue) {
   const Spans spans = row_spans_of(y, {&x, &y});
   if (!has_large_windows(call)) return launch(call, queue, params, spans);
   const int64_t cells = int64_t{params.rows.kernel} * params.cols.kernel;
-  const Tiles tiles = tiles_for(cells, y.cols, spans.wide);
+  const ColumnTiles tiles = tiles_for(cells, y.cols, spans.wide);
   const TilePoolParams tiled = {params, tiles.tile, make_divisor(params.cols.kernel)};
   queue.launch("pool", tiles.wide ? "avgTile_4" : "avgTile_1", {y.rows * tiles.blocks()}, tiles.threads, tiled);
 }

@@ -137,7 +137,7 @@ __device__ __forceinline__ void average_pool_gradient(const PoolParams& p) {
 template <int V>
 __device__ __forceinline__ void average_tile(const TilePoolParams& tiled) {
   const PoolParams& p = tiled.pool;
-  const Tile& tile = tiled.tile;
+  const ColumnTile& tile = tiled.tile;
   __shared__ TileShared<1, V> shared;
   const TilePlace at_tile = place_in(tile);
   const uint32_t column = at_tile.piece * V;

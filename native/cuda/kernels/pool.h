@@ -26,7 +26,7 @@ struct PoolParams {
 /** avgPool of large windows: an item of the tile is an output, its rows are the window's cells. */
 struct TilePoolParams {
   PoolParams pool;
-  Tile tile;
+  ColumnTile tile;
   Divisor kernel_cols;
 };
 

@@ -5,6 +5,7 @@
 #include "cuda/kernels/reduce.h"
 
 #include "cuda/kernels/nests.h"
+#include "cuda/kernels/reductions.h"
 #include "cuda/kernels/tiles.h"
 
 namespace gramian::cuda {
@@ -64,19 +65,23 @@ Reduction reduction_of(const Call& call, const View& x, const View& y, const Vie
   return r;
 }
 
-/** Into how many chunks each output is cut. */
-int64_t chunks_of(const Reduction& r) {
-  const int64_t outputs = r.outputs(), items = r.runs() * r.cols;
+/** Whether a thread joins an output's rows alone. */
+bool is_serial(const Reduction& r) { return r.runs() <= kFewRuns || r.outputs() * r.cols >= 4 * kManyThreads; }
+
+/** How each output is cut; for rows the unit is an element, and chunks are whole vectors. */
+Chunks chunks_of(const Reduction& r) {
+  const int64_t outputs = r.outputs();
   if (r.columns) {
-    const bool serial = r.runs() <= kFewRuns || outputs * r.cols >= 4 * kManyThreads;
-    return serial ? 1 : chunks_for(tiles_for(r.runs(), r.cols, r.cols % 4 == 0), outputs, r.runs());
+    if (is_serial(r)) return {1, r.runs()};
+    return chunks_for(tiles_for(r.runs(), r.cols, r.cols % 4 == 0), outputs, r.runs());
   }
-  const int64_t most = ceil_div(items, kElementsOfBlock), enough = ceil_div(1024, outputs);
-  return most < enough ? most : enough;
+  const int64_t elements = r.runs() * r.cols;
+  const int64_t most = ceil_div(elements, kElementsOfBlock), enough = ceil_div(1024, outputs);
+  return cut_rows(elements, most < enough ? most : enough);
 }
 
 int64_t partial_bytes(const Reduction& r) {
-  const int64_t chunks = chunks_of(r), cols = r.columns ? r.cols : 1;
+  const int64_t chunks = chunks_of(r).count, cols = r.columns ? r.cols : 1;
   return chunks > 1 ? r.outputs() * chunks * cols * int64_t{sizeof(float)} : 0;
 }
 
@@ -116,10 +121,11 @@ bool is_wide(const Reduction& r, const Source& source, const float* partial) {
 }
 
 /** One launch: from x to y, or to `partial` where there are chunks. */
-void enqueue_walk(const Call& call, Queue& queue, const Reduction& r, const Source& source, int64_t chunks,
+void enqueue_walk(const Call& call, Queue& queue, const Reduction& r, const Source& source, const Chunks& chunks,
                   float* partial) {
   const bool wide = is_wide(r, source, partial);
   const int64_t row = wide ? r.cols / 4 : r.cols, runs = r.columns ? r.runs() : r.runs() * row;
+  const int64_t chunk = r.columns || !wide ? chunks.rows : ceil_div(chunks.rows, 4);
   ReduceParams params = {};
   params.x = source.x;
   params.best = source.best;
@@ -128,21 +134,21 @@ void enqueue_walk(const Call& call, Queue& queue, const Reduction& r, const Sour
   params.kept = r.kept.nest<kHalf>();
   params.reduced = r.reduced.nest<kHalf>();
   params.runs = u32(runs);
-  params.chunk = u32(ceil_div(runs, chunks));
-  params.chunks = make_divisor(chunks);
+  params.chunk = u32(chunk);
+  params.chunks = make_divisor(chunks.count);
   params.join = source.join;
   params.scale = static_cast<float>(source.scale);
   if (!r.columns) {
-    const int64_t lanes = runs >= 512 || chunks > 1 ? 256 : power_below(runs < 64 ? (runs + 1) / 2 : 32);
-    const int64_t groups = r.outputs() * chunks, per_block = 256 / lanes;
+    const int64_t lanes = runs >= 512 || chunks.count > 1 ? 256 : power_below(runs < 64 ? (runs + 1) / 2 : 32);
+    const int64_t groups = r.outputs() * chunks.count, per_block = 256 / lanes;
     const ReduceRowsParams rows = {params, make_divisor(row), u32(runs), u32(groups), u32(lanes)};
     queue.launch("reduce", wide ? "reduceRows_4" : "reduceRows_1", grid_for(call, groups, per_block), 256, rows);
-  } else if (chunks == 1 && (runs <= kFewRuns || r.outputs() * r.cols >= 4 * kManyThreads)) {
+  } else if (chunks.count == 1 && is_serial(r)) {
     const Spans spans = spans_for(r.outputs(), r.cols, wide);
     launch_span(call, queue, "reduce", "reduceSerial", spans, ReduceSerialParams{params, spans.span});
   } else {
-    const Tiles tiles = tiles_for(params.chunk, r.cols, wide);
-    const Grid grid = {r.outputs() * chunks * tiles.blocks()};
+    const ColumnTiles tiles = tiles_for(chunk, r.cols, wide);
+    const Grid grid = {r.outputs() * chunks.count * tiles.blocks()};
     queue.launch("reduce", wide ? "reduceTile_4" : "reduceTile_1", grid, tiles.threads,
                  ReduceTileParams{params, tiles.tile});
   }
@@ -150,13 +156,14 @@ void enqueue_walk(const Call& call, Queue& queue, const Reduction& r, const Sour
 
 /** `partial` holds partial_bytes(). */
 void enqueue_reduction(const Call& call, Queue& queue, const Reduction& r, const Source& source, float* partial) {
-  const int64_t chunks = chunks_of(r);
-  if (chunks == 1) return enqueue_walk(call, queue, r, source, 1, nullptr);
+  const Chunks chunks = chunks_of(r);
+  if (chunks.count == 1) return enqueue_walk(call, queue, r, source, chunks, nullptr);
   enqueue_walk(call, queue, r, source, chunks, partial);
+  const Reduction next = joined(r, chunks.count);
   Source rest = source;
   rest.x = partial;
-  if (source.join == Join::ties) rest.join = Join::sum;
-  enqueue_walk(call, queue, joined(r, chunks), rest, 1, nullptr);
+  if (source.join != Join::max) rest.join = Join::sum;
+  enqueue_walk(call, queue, next, rest, {1, next.runs() * (next.columns ? 1 : next.cols)}, nullptr);
 }
 
 // ---------------------------------------------------------------- ops
@@ -228,6 +235,13 @@ const Kernel kernels[] = {
 };
 
 }  // namespace
+
+void enqueue_squared_norms(const Call& call, const View& x, float* norms, Queue& queue) {
+  Reduction r;
+  r.kept.push(x.rows, {x.pitch, 1, 1});
+  r.cols = x.cols;
+  enqueue_walk(call, queue, r, {x.floats(), nullptr, norms, Join::squares, 1}, {1, x.cols}, nullptr);
+}
 
 extern const KernelList kReduceKernels;
 const KernelList kReduceKernels = list_of(kernels);

@@ -56,6 +56,9 @@ __device__ __forceinline__ void join_all(const ReduceParams& p, uint32_t begin, 
       case Join::max:
         take(joined, x, [](float a, float b, int) { return max_of(a, b); });
         break;
+      case Join::squares:
+        take(joined, x, [](float a, float b, int) { return fmaf(b, b, a); });
+        break;
       case Join::ties:
         take(joined, x, [&](float a, float b, int lane) { return b == best.lane[lane] ? a + 1.0f : a; });
         break;

@@ -6,7 +6,7 @@
 
 namespace gramian::cuda {
 
-enum class Join : uint32_t { sum, max, ties };
+enum class Join : uint32_t { sum, max, ties, squares };
 
 /** What every walk needs: outputs are items of `kept`, what is joined are items of `reduced`. */
 struct ReduceParams {
@@ -26,7 +26,7 @@ struct ReduceParams {
 /** The last axis is kept: an item of the tile is a chunk of an output, its rows are the runs. */
 struct ReduceTileParams {
   ReduceParams reduce;
-  Tile tile;
+  ColumnTile tile;
 };
 
 /** The last axis is kept and runs are few: a thread to a piece of an output. */

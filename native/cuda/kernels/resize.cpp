@@ -42,6 +42,7 @@ ResizeAxis axis_of(const Call& call, int64_t in, int64_t out) {
   axis.step = static_cast<int32_t>(f.step);
   axis.start = static_cast<int32_t>(f.start);
   axis.by = make_divisor(f.by);
+  axis.each = 1.0f / static_cast<float>(f.by);
   axis.per_step = make_divisor(f.step > 0 ? f.step : 1);
   return axis;
 }

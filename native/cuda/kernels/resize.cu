@@ -18,7 +18,7 @@ __device__ __forceinline__ Tap tap_of(const ResizeAxis& axis, uint32_t o, uint32
   if (low >= axis.in - 1) return {axis.in - 1, axis.in - 1, 0.0f};
   if (nearest) return {low, low, 0.0f};
   const uint32_t rest = above - low * axis.by.divisor;
-  return {low, low + 1, static_cast<float>(rest) / static_cast<float>(axis.by.divisor)};
+  return {low, low + 1, static_cast<float>(rest) * axis.each};
 }
 
 /** Weight with which output o reads cell `cell`. */
@@ -34,10 +34,10 @@ struct Range {
 /** The outputs that may read cell `cell`: those whose lower cell is it or the one before. */
 __device__ __forceinline__ Range readers_of(const ResizeAxis& axis, uint32_t cell) {
   if (axis.step == 0) return {0, axis.out};
-  const int by = static_cast<int>(axis.by.divisor), here = static_cast<int>(cell);
+  const int by = static_cast<int>(axis.by.divisor), here = static_cast<int>(cell), step = axis.step;
   const int first = (here - 1) * by - axis.start, past = (here + 1) * by - axis.start;
-  const uint32_t begin = cell == 0 || first <= 0 ? 0 : axis.per_step.quotient(static_cast<uint32_t>(first));
-  const uint32_t end = past <= 0 ? 0 : axis.per_step.quotient(static_cast<uint32_t>(past)) + 1;
+  const uint32_t begin = cell == 0 || first <= 0 ? 0 : axis.per_step.quotient(static_cast<uint32_t>(first + step - 1));
+  const uint32_t end = past <= 0 ? 0 : axis.per_step.quotient(static_cast<uint32_t>(past + step - 1));
   return {begin, cell + 1 >= axis.in ? axis.out : min(end, axis.out)};
 }
 

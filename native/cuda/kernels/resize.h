@@ -9,6 +9,7 @@ struct ResizeAxis {
   uint32_t in, out;
   int32_t step, start;
   Divisor by;
+  float each;        // 1 / by, exact where by is a power of two
   Divisor per_step;  // outputs to a source cell: step as a divisor, or 1 where it is 0
 };
 

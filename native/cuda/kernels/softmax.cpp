@@ -20,7 +20,7 @@ void run_rows(const Call& call, Queue& queue) {
   queue.launch("softmax", call.op, grid_for(call, y.rows, kRowsPerBlock), kBlock, params);
 }
 
-/** Workspace: the total weight, then a loss for each row. */
+/** Workspace: a loss for each row, then the total weight. */
 void prepare_cross_entropy(Call& call) { call.workspace_bytes = (1 + call.in[0].rows) * int64_t{sizeof(float)}; }
 
 void run_cross_entropy(const Call& call, Queue& queue) {
@@ -30,8 +30,8 @@ void run_cross_entropy(const Call& call, Queue& queue) {
   params.labels = call.in[1].ints();
   params.class_weights = call.in.size() > 2 ? call.in[2].floats() : nullptr;
   params.gradient = gradient.floats();
-  params.total = static_cast<float*>(call.workspace);
-  params.losses = params.total + 1;
+  params.losses = static_cast<float*>(call.workspace);
+  params.total = params.losses + logits.rows;
   params.loss = call.out[0].floats();
   params.smoothing = static_cast<float>(call.number("labelSmoothing"));
   params.rows = u32(logits.rows);

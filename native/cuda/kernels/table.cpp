@@ -3,17 +3,17 @@
 
 namespace gramian::cuda {
 
-extern const KernelList kBroadcastKernels, kConv2dKernels, kDepthwiseBackwardKernels, kDropoutKernels,
-    kElementwiseKernels, kGatherKernels, kGramKernels, kHsicKernels, kMatmulKernels, kOptimizerKernels, kPoolKernels,
-    kReduceKernels, kSeparableKernels, kShapeKernels, kSoftmaxKernels;
+extern const KernelList kBatchNormKernels, kBroadcastKernels, kConv2dKernels, kDatasetKernels,
+    kDepthwiseBackwardKernels, kDropoutKernels, kElementwiseKernels, kGatherKernels, kGramKernels, kHsicKernels,
+    kMatmulKernels, kOptimizerKernels, kPoolKernels, kReduceKernels, kResizeKernels, kSeparableKernels, kShapeKernels,
+    kSoftmaxKernels;
 
 namespace {
 
 const KernelList* const kLists[] = {
-    &kBroadcastKernels, &kConv2dKernels,      &kDepthwiseBackwardKernels,
-    &kDropoutKernels,   &kElementwiseKernels, &kGatherKernels,
-    &kGramKernels,      &kHsicKernels,        &kMatmulKernels,
-    &kOptimizerKernels, &kPoolKernels,        &kReduceKernels,
+    &kBatchNormKernels, &kBroadcastKernels,   &kConv2dKernels, &kDatasetKernels, &kDepthwiseBackwardKernels,
+    &kDropoutKernels,   &kElementwiseKernels, &kGatherKernels, &kGramKernels,    &kHsicKernels,
+    &kMatmulKernels,    &kOptimizerKernels,   &kPoolKernels,   &kReduceKernels,  &kResizeKernels,
     &kSeparableKernels, &kShapeKernels,       &kSoftmaxKernels,
 };
 
@@ -32,9 +32,8 @@ bool fuses(Fusion fusion) {
     case Fusion::backward:
     case Fusion::separable:
     case Fusion::finish:
-      return true;
     case Fusion::residual:
-      return false;
+      return true;
   }
   return false;
 }

@@ -15,7 +15,7 @@ struct TilePlace {
   bool active;
 };
 
-__device__ __forceinline__ TilePlace place_in(const Tile& tile) {
+__device__ __forceinline__ TilePlace place_in(const ColumnTile& tile) {
   const uint32_t item = tile.blocks.quotient(blockIdx.x), block = blockIdx.x - item * tile.blocks.divisor;
   const uint32_t above = tile.side.quotient(threadIdx.x), side = threadIdx.x - above * tile.side.divisor;
   const uint32_t piece = block * tile.side.divisor + side;
@@ -30,7 +30,7 @@ struct TileShared {
 
 /** After it the uppermost threads hold the join of all threads below them, and so does shared memory (top_of). */
 template <int K, int V, typename Join>
-__device__ __forceinline__ void join_above(const Tile& tile, const TilePlace& at, Floats<V> (&x)[K],
+__device__ __forceinline__ void join_above(const ColumnTile& tile, const TilePlace& at, Floats<V> (&x)[K],
                                            TileShared<K, V>& shared, const Join& join) {
   if (at.active) {
 #pragma unroll
@@ -57,7 +57,7 @@ __device__ __forceinline__ void join_above(const Tile& tile, const TilePlace& at
 
 /** What the uppermost thread of this thread's columns holds after join_above. */
 template <int V, int K>
-__device__ __forceinline__ Floats<V> top_of(const Tile& tile, const TilePlace& at, const TileShared<K, V>& shared,
+__device__ __forceinline__ Floats<V> top_of(const ColumnTile& tile, const TilePlace& at, const TileShared<K, V>& shared,
                                             int k) {
   return load<V>(shared.lanes[k] + (threadIdx.x - at.above * tile.side.divisor) * V);
 }

@@ -7,7 +7,7 @@
 
 namespace gramian::cuda {
 
-struct Tile {
+struct ColumnTile {
   Divisor side, blocks;    // blocks: to a row
   uint32_t above, pieces;  // pieces: of a row
 };

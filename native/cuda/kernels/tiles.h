@@ -1,6 +1,8 @@
-// Makes a Tile. Host only; used by kernels/*.cpp.
+// Makes a ColumnTile. Host only; used by kernels/*.cpp.
 // The rule easy to break: what is summed in which order follows from the tile, so it is made of shapes alone.
 #pragma once
+#include <numeric>
+
 #include "cuda/kernel.h"
 #include "cuda/kernels/tile.h"
 
@@ -8,8 +10,8 @@ namespace gramian::cuda {
 
 constexpr int64_t kTileThreads = 256, kMostSide = 64;
 
-struct Tiles {
-  Tile tile;
+struct ColumnTiles {
+  ColumnTile tile;
   bool wide;  // pieces of 4 columns
   unsigned threads;
 
@@ -18,20 +20,32 @@ struct Tiles {
 };
 
 /** For `rows` rows of `cols` columns to an item. */
-inline Tiles tiles_for(int64_t rows, int64_t cols, bool wide) {
+inline ColumnTiles tiles_for(int64_t rows, int64_t cols, bool wide) {
   const int64_t pieces = wide ? cols / 4 : cols, blocks = ceil_div(pieces, kMostSide), side = ceil_div(pieces, blocks);
-  const int64_t most = kTileThreads / side, above = rows < most ? rows : most;
-  Tiles tiles;
+  // Where rows are no vectors, as many as make whole sectors of 32 bytes.
+  const int64_t whole = wide ? 1 : 8 / std::gcd(int64_t{8}, side), fit = kTileThreads / side;
+  const int64_t most = fit > whole ? fit / whole * whole : fit, above = rows < most ? rows : most;
+  ColumnTiles tiles;
   tiles.tile = {make_divisor(side), make_divisor(blocks), static_cast<uint32_t>(above), static_cast<uint32_t>(pieces)};
   tiles.wide = wide;
   tiles.threads = static_cast<unsigned>(ceil_div(side * above, 32) * 32);
   return tiles;
 }
 
-/** Into how many chunks each item's rows are cut: 16 rows and more to a thread, and about a thousand blocks in all. */
-inline int64_t chunks_for(const Tiles& tiles, int64_t items, int64_t rows) {
+struct Chunks {
+  int64_t count, rows;  // rows: of each but the last
+};
+
+/** Rows cut into at most `most` chunks, which begin where dense rows do at 32 bytes. */
+inline Chunks cut_rows(int64_t rows, int64_t most) {
+  const int64_t each = most > 1 ? ceil_div(ceil_div(rows, most), 8) * 8 : rows;
+  return {ceil_div(rows, each), each};
+}
+
+/** Chunks of each item's rows: 16 rows and more to a thread, and about a thousand blocks in all. */
+inline Chunks chunks_for(const ColumnTiles& tiles, int64_t items, int64_t rows) {
   const int64_t most = ceil_div(rows, int64_t{tiles.tile.above} * 16), enough = ceil_div(1024, items * tiles.blocks());
-  return most < enough ? most : enough;
+  return cut_rows(rows, most < enough ? most : enough);
 }
 
 }  // namespace gramian::cuda

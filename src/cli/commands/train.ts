@@ -20,6 +20,8 @@ const BIG = 1e9;
 const LOCAL_OBJECTIVES = OBJECTIVES.filter((name): name is Exclude<(typeof OBJECTIVES)[number], 'bp'> => name !== 'bp');
 const d = TRAIN_DEFAULTS;
 
+const listOption = (value: string, help: string) => ({ type: 'text', value, help }) as const;
+
 const options = {
   model: { type: 'choice', choices: MODEL_NAMES, default: d.model, help: 'the network' },
   data: { type: 'text', value: 'DATA', default: 'synthetic', help: DATA_FORMS },
@@ -36,9 +38,25 @@ const options = {
   batch: { type: 'integer', min: 2, max: 65536, default: d.batch, help: 'images in a step' },
   lr: { type: 'number', min: 0, above: true, max: 1000, default: d.lr, help: 'learning rate' },
   optimizer: { type: 'choice', choices: OPTIMIZERS, default: d.optimizer, help: 'how parameters are updated' },
+  momentum: { type: 'number', min: 0, max: 0.999999, default: d.momentum, help: 'momentum of sgd' },
   weightDecay: { type: 'number', min: 0, max: 1000, default: d.weightDecay, help: 'decay of the parameters' },
   schedule: { type: 'choice', choices: SCHEDULES, default: d.schedule, help: 'how the learning rate changes' },
   warmup: { type: 'integer', min: 0, max: BIG, default: d.warmup, help: 'steps of linear warm-up' },
+  decayEvery: {
+    type: 'integer',
+    min: 0,
+    max: 1e6,
+    default: d.decayEvery,
+    help: 'epochs from one decay to the next in step and exponential, 0: a third of the run',
+  },
+  decayFactor: {
+    type: 'number',
+    min: 1e-9,
+    max: 1,
+    default: d.decayFactor,
+    help: 'what a decay multiplies the rate by',
+  },
+  milestones: listOption('EPOCHS', 'epochs at which schedule milestones decays, such as 100,120'),
   augment: { type: 'choice', choices: AUGMENTATIONS, default: d.augment, help: 'how training images are varied' },
   input: {
     type: 'size',
@@ -49,6 +67,34 @@ const options = {
   },
   classWeights: { type: 'flag', help: 'weight classes by the inverse of their frequency' },
   labelSmoothing: { type: 'number', min: 0, max: 1, default: d.labelSmoothing, help: 'smoothing in cross-entropies' },
+  init: {
+    type: 'text',
+    value: 'RUN',
+    help: 'start from the weights of a run or safetensors file, but for the classifier',
+  },
+  freeze: listOption('NAMES', 'parameters that stay as they are: conv1,layer1 or all but the classifier: *,!head'),
+  rates: listOption('NAME=X', 'factors of the learning rate for some parameters: head=10,stem=0.1'),
+  removeFrom: {
+    type: 'integer',
+    min: 0,
+    max: 1e6,
+    default: d.removeFrom,
+    help: 'epoch from which samples with outlying errors are removed (bimodal distribution removal), 0: never',
+  },
+  removeEvery: {
+    type: 'integer',
+    min: 1,
+    max: 1e6,
+    default: d.removeEvery,
+    help: 'epochs from one removal to the next',
+  },
+  removeAlpha: {
+    type: 'number',
+    min: 0,
+    max: 1,
+    default: d.removeAlpha,
+    help: 'strictness of removal, 0 removes more',
+  },
   seed: { type: 'integer', min: 0, max: Number.MAX_SAFE_INTEGER, default: d.seed, help: 'same seed, same result' },
   limit: { type: 'integer', min: 1, max: 1e12, help: 'use at most the first N images of each split' },
   threads: threadsOption,
@@ -76,13 +122,43 @@ function savedArgs(out: string): Record<string, unknown> {
   return { ...saved };
 }
 
+const partsOf = (list: string): string[] => list.split(',').map((part) => part.trim());
+
+/** NAME=X,... as a record. */
+function ratesOf(list: string): Record<string, number> {
+  const entries = partsOf(list).map((part) => {
+    const [name = '', factor = ''] = part.split('=');
+    if (name === '' || !/^\d*\.?\d+(e[+-]?\d+)?$/i.test(factor)) {
+      throw new UsageError(`--rates expects NAME=X,... with factors of at least 0, got "${list}"`);
+    }
+    return [name, Number(factor)] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+/** EPOCH,... as numbers. */
+function milestonesOf(list: string): number[] {
+  const epochs = partsOf(list).map((part) => (/^\d+$/.test(part) ? Number(part) : 0));
+  if (epochs.includes(0)) throw new UsageError(`--milestones expects epochs from 1, got "${list}"`);
+  return epochs;
+}
+
 /** The configuration a command line stands for. Defaults < args.json of a resumed run < what was given. */
 export function settingsOf({ values, given }: Parsed<TrainOptions>): TrainSettings {
-  const { json: _, input, ...rest } = values;
-  const asked = { ...rest, ...(input ? { input } : {}) };
+  const { json: _, input, freeze, rates, milestones, ...rest } = values;
+  const asked = {
+    ...rest,
+    ...(input ? { input: input as readonly [number, number] } : {}),
+    ...(freeze === undefined ? {} : { freeze: partsOf(freeze) }),
+    ...(rates === undefined ? {} : { rates: ratesOf(rates) }),
+    ...(milestones === undefined ? {} : { milestones: milestonesOf(milestones) }),
+  };
   const saved = values.resume ? savedArgs(values.out) : {};
   const known = Object.entries(saved).filter(([key]) => !given.has(key));
   const merged = { ...asked, ...Object.fromEntries(known), out: values.out, resume: values.resume };
+  if (merged.schedule !== 'milestones' && given.has('milestones')) {
+    throw new UsageError('--milestones is for --schedule milestones');
+  }
   if (merged.method === 'bp' && given.has('objective')) {
     throw new UsageError('--objective is for --method hsic; back-propagation has the cross-entropy');
   }
@@ -148,6 +224,7 @@ export const command: Command<TrainOptions> = {
       'gramian train --data mnist --epochs 5 --out runs/mnist',
       'gramian train --data fer2013:fer2013.csv --augment paper --lr 0.005 --out runs/fer',
       'gramian train --data mnist --method bp --limit 2000 --json',
+      'gramian train --model resnet18 --method bp --init runs/other --freeze "*,!head" --data ckplus:CK+ --input 48x48',
       'gramian train --out runs/mnist --resume',
     ],
   },

@@ -166,6 +166,30 @@ const conv2dRule: Rule = (context) => {
   ];
 };
 
+/** A transposed convolution is linear in both: its gradients are the convolution and the filter's gradient, roles exchanged. */
+const convTransposeRule: Rule = (context) => {
+  const [x, w] = [input(context), input(context, 1)];
+  const { attrs } = context.node;
+  return [
+    () => emit(context, 'conv2d', [incoming(context), w], x.shape, attrs),
+    () => emit(context, 'conv2dGradFilter', [incoming(context), x], w.shape, attrs),
+  ];
+};
+
+/** What the larger (side 1) or the smaller (side -1) of a and b pass on: dy where a wins, half of it where they are equal. */
+const extremum =
+  (side: 1 | -1): Rule =>
+  (context) => {
+    const [a, b] = [input(context), input(context, 1)];
+    // 0.5 dy (1 + sign(a - b)) and 0.5 dy (1 - sign(a - b)), or the other way round.
+    const half = (sign: 1 | -1): Tensor => {
+      const dy = incoming(context);
+      const signed = emit(context, 'absGrad', [dy, sub(a, b)], dy.shape);
+      return affine(sign === side ? add(dy, signed) : sub(dy, signed), { scale: 0.5 });
+    };
+    return [() => reduceTo(half(1), a.shape), () => reduceTo(half(-1), b.shape)];
+  };
+
 /** gamma's and beta's sums come first; x's gradient is made from them. Mean and variance get nothing (docs/ops.md). */
 const batchNormRule: Rule = (context) => {
   const { eps, activation, alpha, training } = context.node.attrs as Readonly<
@@ -241,6 +265,8 @@ export const rules: Readonly<Record<string, Rule>> = {
     () => reduceTo(times(context, input(context)), input(context, 1).shape),
   ],
   div: division,
+  maximum: extremum(1),
+  minimum: extremum(-1),
   dropout: (context) => [
     () => emit(context, 'dropout', [incoming(context), input(context, 1)], input(context).shape, context.node.attrs),
   ],
@@ -269,6 +295,7 @@ export const rules: Readonly<Record<string, Rule>> = {
 
   matmul: matmulRule,
   conv2d: conv2dRule,
+  conv2dGradInput: convTransposeRule,
   batchNorm: batchNormRule,
   rowNormalize: fromInput('rowNormalizeGrad'),
 

@@ -110,6 +110,8 @@ export const add = (a: Tensor, b: Tensor): Tensor => binary('add', a, b);
 export const sub = (a: Tensor, b: Tensor): Tensor => binary('sub', a, b);
 export const mul = (a: Tensor, b: Tensor): Tensor => binary('mul', a, b);
 export const div = (a: Tensor, b: Tensor): Tensor => binary('div', a, b);
+export const maximum = (a: Tensor, b: Tensor): Tensor => binary('maximum', a, b);
+export const minimum = (a: Tensor, b: Tensor): Tensor => binary('minimum', a, b);
 
 /** x[..., C] + b[C] */
 export function bias(x: Tensor, b: Tensor): Tensor {
@@ -142,6 +144,12 @@ export function fill(graph: Graph, shape: Shape, value: number): Tensor {
 
 /** x itself, as a constant to the gradient. */
 export const stopGradient = (x: Tensor): Tensor => unary('stopGradient', x);
+
+/** 1 above 0, -1 below, 0 at 0. A constant to the gradient. */
+export function sign(x: Tensor): Tensor {
+  const graph = operands('sign', { x }, 'f32');
+  return graph.append('absGrad', [fill(graph, x.shape, 1), stopGradient(x)], [{ shape: x.shape }])[0] as Tensor;
+}
 
 /**
  * Keeps each element with probability 1 - rate and scales it by 1/(1 - rate). `step` is the i32[1] step counter; rate is

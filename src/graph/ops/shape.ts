@@ -18,9 +18,9 @@ import {
   withDefaults,
 } from './check';
 
-/** x in row-major order as another shape; one dimension may be -1 and is then worked out. */
+/** x, of any dtype, in row-major order as another shape; one dimension may be -1 and is then worked out. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
-  const graph = operands('reshape', { x }, 'f32');
+  const graph = operands('reshape', { x });
   const wanted = shapeOf('reshape', 'shape', shape, -1);
   const free = wanted.filter((extent) => extent === -1).length;
   if (free > 1) throw new ArgumentError(`[reshape] at most one dimension is -1, got ${describe(shape)}`);
@@ -32,7 +32,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
     throw new ShapeError(`[reshape] ${show(x)} has ${size} elements, which do not make ${wanted.join('x')}`);
   }
   if (sameShape(target, x.shape)) return x;
-  return graph.append('reshape', [x], [{ shape: target }])[0] as Tensor;
+  return graph.append('reshape', [x], [{ shape: target, dtype: x.dtype }])[0] as Tensor;
 }
 
 /** [N, ...] as [N, rest]. */

@@ -31,7 +31,11 @@ export function samePadding(input: number, extent: number, stride: number): [num
   return [before, total - before];
 }
 
-function explicitPadding(op: string, padding: object): ExplicitPadding {
+/** Four checked sides. */
+export function explicitPadding(op: string, padding: unknown): ExplicitPadding {
+  if (typeof padding !== 'object' || padding === null) {
+    throw new ArgumentError(`[${op}] padding is {top, bottom, left, right}, got ${describe(padding)}`);
+  }
   const sides = ['top', 'bottom', 'left', 'right'] as const;
   const unknown = Object.keys(padding).find((key) => !sides.includes(key as (typeof sides)[number]));
   if (unknown !== undefined)

@@ -61,18 +61,30 @@ function broadcastShape(a: Shape, b: Shape): number[] {
   return Array.from({ length: rank }, (_, index) => Math.max(axis(a, index), axis(b, index)));
 }
 
-function binary(op: string, second: Fill): Row {
+/** @param special pairs of values beside the filled ones. */
+function binary(op: string, second: Fill, special: readonly (readonly [number, number])[] = []): Row {
+  const shape = [special.length];
+  const odd = ([0, 1] as const).map((side) => f32(shape, listed(special.map((pair) => pair[side]))));
   return {
     op,
     exact: true,
     perElement: true,
-    cases: PAIRS.map(([a, b]) => ({
-      inputs: [f32(a), f32(b, second)],
-      outputs: [{ shape: broadcastShape(a, b) }],
-      attrs: {},
-    })),
+    cases: [
+      ...PAIRS.map(
+        ([a, b]): Case => ({
+          inputs: [f32(a), f32(b, second)],
+          outputs: [{ shape: broadcastShape(a, b) }],
+          attrs: {},
+        }),
+      ),
+      ...(special.length > 0 ? [{ inputs: odd, outputs: [{ shape }], attrs: {}, only: 'random' } as const] : []),
+    ],
   };
 }
+
+/** Ends of the range and NaN on either side. */
+const ENDS = [0, 1, -1, 1e30, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN];
+const ENDS_IN_PAIRS = ENDS.flatMap((a) => ENDS.map((b) => [a, b] as const));
 
 const dropoutShapes: Shape[] = [[1], [7], [33, 5], [3, 5, 7, 17], [130, 257]];
 
@@ -99,6 +111,8 @@ export const elementwiseRows: Row[] = [
   binary('sub', signed),
   binary('mul', divisor),
   binary('div', divisor),
+  binary('maximum', signed, ENDS_IN_PAIRS),
+  binary('minimum', signed, ENDS_IN_PAIRS),
   {
     op: 'fill',
     exact: true,

@@ -21,6 +21,7 @@ const POOLS: Pool[] = [
   { x: [1, 8, 8, 100], kernel: [4, 4], stride: [4, 4] },
   { x: [2, 6, 5, 5], kernel: [2, 3], stride: [1, 2], pad: [0, 1, 1, 0] },
   { x: [3, 12, 12, 16], kernel: [3, 3], stride: [2, 2], pad: [0, 1, 0, 1] },
+  { x: [2, 9, 10, 8], kernel: [7, 6], stride: [1, 2], pad: [1, 2, 2, 1] },
 ];
 
 interface Resolved {

@@ -35,6 +35,7 @@ const GATHERS: [number, number, number, number][] = [
   [3, 49, 17, 10],
   [1, 8, 64, 20],
   [4, 100, 33, 1],
+  [1, 300, 3, 270],
 ];
 
 const REDUCTIONS: [Shape, number[]][] = [
@@ -66,6 +67,8 @@ const REDUCTIONS: [Shape, number[]][] = [
   ],
   [[700, 64], [0]],
   [[64, 700], [1]],
+  [[2, 9000], [1]],
+  [[3, 64], [0]],
   [
     [4, 16, 8, 2],
     [1, 2],
@@ -115,6 +118,7 @@ const MOMENTS: Shape[] = [
   [3, 9, 9, 17],
   [1, 48, 48, 3],
   [5000, 2],
+  [1300, 16],
 ];
 
 export const shapeRows: Row[] = [

@@ -1,0 +1,47 @@
+// Options of the commands that look for faces: predict --detect, watch. The rule easy to break: what is not given is left to
+// faces/load.ts, which has the defaults.
+import { DETECTORS, type DetectorName } from '../../faces/names';
+import type { DetectOptions } from '../../faces/photos';
+import type { OptionTable, Values } from '../options';
+import { present, threadsOption } from './shared';
+
+export const faceOptions = {
+  detector: {
+    type: 'choice',
+    choices: DETECTORS,
+    default: 'tiny',
+    help: "what finds faces: face-api's tiny detector, or MTCNN with --weights",
+  },
+  weights: {
+    type: 'text',
+    value: 'PATH',
+    help: "MTCNN's weights: a folder with pnet.tflite, rnet.tflite, onet.tflite, or a .safetensors file",
+  },
+  faceApi: { type: 'text', value: 'DIR', help: "face-api's weights; by default those of the installed package" },
+  size: {
+    type: 'integer',
+    min: 32,
+    max: 2048,
+    help: "the tiny detector's resolution, a multiple of 32, 416 by default",
+  },
+  threshold: {
+    type: 'number',
+    min: 0,
+    max: 1,
+    help: 'what a detection of the tiny detector has to score, 0.5 by default',
+  },
+  minFace: { type: 'integer', min: 12, max: 4096, help: 'MTCNN looks for no smaller faces, in pixels; 40 by default' },
+  attributes: { type: 'flag', help: 'estimate gender and age too' },
+  threads: threadsOption,
+} as const satisfies OptionTable;
+
+/** As loadRecognizer() wants them. */
+export function recognizerOptions(
+  values: Values<typeof faceOptions> & { readonly run?: string | undefined; readonly out?: string | undefined },
+): DetectOptions {
+  const { detector, weights, faceApi, size, threshold, minFace, attributes, threads, run, out } = values;
+  return {
+    ...{ detector: detector as DetectorName, attributes },
+    ...present({ weights, faceApi, size, threshold, minFace, threads, run, out }),
+  };
+}

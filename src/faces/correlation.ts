@@ -1,0 +1,190 @@
+// The kernelised correlation filter of Henriques et al. 2015 ("High-Speed Tracking with Kernelized Correlation Filters") as
+// two graphs on the engine: one learns a template from a patch's features, one answers where in other patches the template
+// is. Called by kcf.ts. The rule easy to break: the label's peak is at cell (0, 0), so a response is read with wrap-around.
+import { type CompileOptions, compile, type Plan } from '../compile';
+import { Graph, type Tensor } from '../graph/graph';
+import * as ops from '../graph/ops';
+import { frequencies, inverse, type Spectrum, transform } from './fourier';
+
+export interface FilterOptions {
+  /** Cells of a patch's side; even. */
+  readonly cells: number;
+  /** Features of a cell. */
+  readonly channels: number;
+  readonly kernel: 'gaussian' | 'linear';
+  /** Bandwidth of the Gaussian kernel (the paper's sigma). */
+  readonly sigma: number;
+  /** Weight of the ridge (the paper's lambda). */
+  readonly lambda: number;
+  /** Standard deviation of the label's peak, in cells. */
+  readonly spread: number;
+  /** Patches, at as many scales, that are searched at once. */
+  readonly scales: number;
+}
+
+/** What is learnt of a face: its features' spectrum x and the dual coefficients alpha, as parts of complex numbers. */
+export interface Template {
+  readonly xRe: Float32Array;
+  readonly xIm: Float32Array;
+  readonly alphaRe: Float32Array;
+  readonly alphaIm: Float32Array;
+  /** Sum of the squared features, one number. */
+  readonly energy: Float32Array;
+}
+
+const PARTS = ['xRe', 'xIm', 'alphaRe', 'alphaIm', 'energy'] as const;
+
+/** sin^2 along both axes, so that the patch's borders, where shifts wrap around, weigh nothing. */
+function window(graph: Graph, cells: number): Tensor {
+  const hann = Float64Array.from({ length: cells }, (_, i) => Math.sin((Math.PI * (i + 0.5)) / cells) ** 2);
+  const values = Float32Array.from(
+    { length: cells * cells },
+    (_, i) => hann[Math.floor(i / cells)]! * hann[i % cells]!,
+  );
+  return graph.constant('window', [cells, cells, 1], values);
+}
+
+/** The wanted response [cells, cells, 1]: a Gaussian about cell (0, 0), wrapped around. */
+function label(graph: Graph, { cells, spread }: FilterOptions): Tensor {
+  const distance = (i: number): number => Math.min(i, cells - i);
+  const values = Float32Array.from({ length: cells * cells }, (_, i) => {
+    const [y, x] = [distance(Math.floor(i / cells)), distance(i % cells)];
+    return Math.exp(-(x * x + y * y) / (2 * spread * spread));
+  });
+  return graph.constant('label', [cells, cells, 1], values);
+}
+
+/**
+ * Spectra [.., cells, maps] of the kernel between the template x and each of `maps` patches z (equations 30 and 31).
+ * @param x one map of `channels` features: its spectrum [.., cells, channels] and energy [1].
+ * @param z `maps` of them: spectrum [.., cells, maps * channels], energy [maps].
+ */
+function kernelSpectrum(
+  x: Spectrum & { energy: Tensor },
+  z: Spectrum & { energy: Tensor },
+  { cells, channels, kernel, sigma }: FilterOptions,
+): Spectrum {
+  const half = frequencies(cells);
+  const maps = z.re.shape[2]! / channels;
+  const split = (part: Tensor, count: number): Tensor => ops.reshape(part, [half, cells, count, channels]);
+  const [xRe, xIm, zRe, zIm] = [split(x.re, 1), split(x.im, 1), split(z.re, maps), split(z.im, maps)];
+  const summed = (product: Tensor): Tensor => ops.reduceSum(product, { axes: [3] });
+  // conj(x) z, summed over the features.
+  const re = summed(ops.add(ops.mul(xRe, zRe), ops.mul(xIm, zIm)));
+  const im = summed(ops.sub(ops.mul(xRe, zIm), ops.mul(xIm, zRe)));
+  const size = cells * cells * channels;
+  const correlation = inverse({ re, im });
+  if (kernel === 'linear') return transform(ops.affine(correlation, { scale: 1 / size }));
+  const energies = ops.add(z.energy, x.energy);
+  const distance = ops.relu(ops.add(energies, ops.affine(correlation, { scale: -2 })));
+  return transform(ops.exp(ops.affine(distance, { scale: -1 / (size * sigma * sigma) })));
+}
+
+/** Features [cells, cells, maps * channels] under the window, as a spectrum and energies [maps]. */
+function observe(features: Tensor, { cells, channels }: FilterOptions): Spectrum & { energy: Tensor } {
+  const z = ops.mul(features, window(features.graph, cells));
+  const maps = features.shape[2]! / channels;
+  const squares = ops.reshape(ops.square(z), [cells, cells, maps, channels]);
+  return { ...transform(z), energy: ops.reduceSum(squares, { axes: [0, 1, 3] }) };
+}
+
+/** features [cells, cells, channels] -> the parts of a template. alpha = y / (k + lambda) in the spectrum (equation 17). */
+export function learningGraph(options: FilterOptions): { graph: Graph; outputs: Record<string, Tensor> } {
+  const { cells, channels, lambda } = options;
+  const graph = new Graph({ training: false });
+  const x = observe(graph.input('features', [cells, cells, channels]), options);
+  const k = kernelSpectrum(x, x, options);
+  const y = transform(label(graph, options));
+  const re = ops.affine(k.re, { offset: lambda });
+  const norm = ops.add(ops.square(re), ops.square(k.im));
+  const alphaRe = ops.div(ops.add(ops.mul(y.re, re), ops.mul(y.im, k.im)), norm);
+  const alphaIm = ops.div(ops.sub(ops.mul(y.im, re), ops.mul(y.re, k.im)), norm);
+  return { graph, outputs: { xRe: x.re, xIm: x.im, alphaRe, alphaIm, energy: x.energy } };
+}
+
+/** features [cells, cells, scales * channels] and a template -> response [cells, cells, scales] (equation 22). */
+export function respondingGraph(options: FilterOptions): { graph: Graph; outputs: Record<string, Tensor> } {
+  const { cells, channels, scales } = options;
+  const half = frequencies(cells);
+  const graph = new Graph({ training: false });
+  const z = observe(graph.input('features', [cells, cells, scales * channels]), options);
+  const x = {
+    re: graph.input('xRe', [half, cells, channels]),
+    im: graph.input('xIm', [half, cells, channels]),
+    energy: graph.input('energy', [1]),
+  };
+  const alphaRe = graph.input('alphaRe', [half, cells, 1]);
+  const alphaIm = graph.input('alphaIm', [half, cells, 1]);
+  const k = kernelSpectrum(x, z, options);
+  const response = inverse({
+    re: ops.sub(ops.mul(k.re, alphaRe), ops.mul(k.im, alphaIm)),
+    im: ops.add(ops.mul(k.re, alphaIm), ops.mul(k.im, alphaRe)),
+  });
+  return { graph, outputs: { response } };
+}
+
+function appended(arrays: readonly Float32Array[]): Float32Array {
+  if (arrays.length === 1) return arrays[0]!;
+  const whole = new Float32Array(arrays.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const array of arrays) {
+    whole.set(array, at);
+    at += array.length;
+  }
+  return whole;
+}
+
+/** The two graphs compiled. Both run on the calling thread: they take a fraction of a millisecond. */
+export class CorrelationFilter {
+  readonly #learning: Plan;
+  readonly #responding: Plan;
+
+  constructor(options: FilterOptions, placement: Pick<CompileOptions, 'threads'> = {}) {
+    const { graph, outputs } = learningGraph(options);
+    this.#learning = compile(graph, { ...placement, outputs });
+    const responding = respondingGraph(options);
+    this.#responding = compile(responding.graph, { ...placement, outputs: responding.outputs });
+  }
+
+  /** A template of each face. */
+  learn(features: readonly Float32Array[]): Template[] {
+    const count = features.length;
+    if (count === 0) return [];
+    const learnt = this.#learning.runSync(count, { feeds: { features: appended(features) } });
+    const part = (name: string, index: number): Float32Array => {
+      const all = learnt[name] as Float32Array;
+      const size = all.length / count;
+      return all.subarray(index * size, (index + 1) * size);
+    };
+    return features.map(
+      (_, index) => Object.fromEntries(PARTS.map((name) => [name, part(name, index)])) as unknown as Template,
+    );
+  }
+
+  /** The response [cells, cells, scales] of each face's patches to its template. */
+  respond(features: readonly Float32Array[], templates: readonly Template[]): Float32Array[] {
+    const count = features.length;
+    if (count === 0) return [];
+    const parts = PARTS.map((name) => [name, appended(templates.map((template) => template[name]))] as const);
+    const feeds = { features: appended(features), ...Object.fromEntries(parts) };
+    const response = this.#responding.runSync(count, { feeds }).response as Float32Array;
+    const size = response.length / count;
+    return features.map((_, index) => response.subarray(index * size, (index + 1) * size));
+  }
+
+  dispose(): void {
+    this.#learning.dispose();
+    this.#responding.dispose();
+  }
+}
+
+/** What was known moves by `rate` towards what was seen (section 6, linear interpolation). */
+export function blended(known: Template, seen: Template, rate: number): Template {
+  const blend = (a: Float32Array, b: Float32Array): Float32Array => {
+    const mixed = new Float32Array(a.length);
+    for (let i = 0; i < a.length; i += 1) mixed[i] = (1 - rate) * a[i]! + rate * b[i]!;
+    return mixed;
+  };
+  const parts = PARTS.map((name) => [name, blend(known[name], seen[name])]);
+  return Object.fromEntries(parts) as Template;
+}

@@ -1,0 +1,28 @@
+// A frame in grey, from which patches of any size are cut. Made once a frame by stream.ts, for all faces. The rule easy to break:
+// outside the frame lies its nearest edge pixel.
+import { Pyramid } from './pyramid';
+import { interpolation, sampleGrid } from './resize';
+import type { Image } from './types';
+
+export class GrayFrame {
+  readonly width: number;
+  readonly height: number;
+  readonly #pyramid: Pyramid;
+
+  /** The image's pixels must stay as they are while the frame is in use: they are read when a patch needs them. */
+  constructor(image: Image) {
+    this.width = image.width;
+    this.height = image.height;
+    this.#pyramid = new Pyramid(image, { gray: true });
+  }
+
+  /** Cuts the square of `side` frame pixels about (x, y) and scales it (bilinear) to `out`, count x count grey pixels. */
+  patch(x: number, y: number, side: number, count: number, out: Uint8Array): void {
+    const step = side / count;
+    const half = side / 2;
+    const level = this.#pyramid.level(step, { left: x - half, top: y - half, right: x + half, bottom: y + half });
+    const at = (centre: number) => (i: number) => (centre + (i + 0.5 - count / 2) * step) / level.factor - 0.5;
+    const columns = interpolation(count, level.width, at(x));
+    sampleGrid(level, columns, interpolation(count, level.height, at(y)), out);
+  }
+}

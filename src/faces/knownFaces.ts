@@ -1,0 +1,137 @@
+// The faces that a stream knows, as a value: every step answers a new one, so that a frame which fails leaves the old one as it
+// was. Called by stream.ts. The rule easy to break: numbers are given in the order of the detections and never twice.
+import type { GrayFrame } from './grayFrame';
+import { iou } from './image';
+import type { KcfTracker, Track } from './kcf';
+import { matchBoxes } from './matching';
+import type { Reading } from './reader';
+import type { Box, Detection, Landmarks, Point } from './types';
+
+/** IoU from which a detection is a known face. */
+const SAME_FACE = 0.3;
+/** Peak-to-sidelobe ratio that counts as full confidence; faces that are followed well have 20 to 200. */
+const SURE = 20;
+/** Confidence below which a face stays where it was and the detector is called. */
+const UNSURE = 0.5;
+/** A face that the detector misses so often in a row is lost. */
+const PATIENCE = 3;
+
+/** What is remembered of a face. */
+export interface Known {
+  readonly id: number;
+  readonly seen: Detection;
+  readonly track: Track;
+  /** 0 to 1. */
+  readonly confidence: number;
+  /** Detections in a row that missed it. */
+  readonly missed: number;
+  readonly reading: Reading;
+}
+
+/** The landmarks as their box moved and grew. */
+function carried(landmarks: Landmarks, from: Box, to: Box): Landmarks {
+  const [sx, sy] = [to.width / from.width, to.height / from.height];
+  const move = ({ x, y }: Point): Point => ({ x: to.x + (x - from.x) * sx, y: to.y + (y - from.y) * sy });
+  const { leftEye, rightEye, nose, mouthLeft, mouthRight } = landmarks;
+  return {
+    leftEye: move(leftEye),
+    rightEye: move(rightEye),
+    nose: move(nose),
+    mouthLeft: move(mouthLeft),
+    mouthRight: move(mouthRight),
+  };
+}
+
+/** Whether the box's centre lies in the frame. */
+function inside({ x, y, width, height }: Box, frame: GrayFrame): boolean {
+  const [cx, cy] = [x + width / 2, y + height / 2];
+  return cx >= 0 && cy >= 0 && cx < frame.width && cy < frame.height;
+}
+
+export class KnownFaces {
+  /** In the order of their ids. */
+  readonly faces: readonly Known[];
+  readonly #lastId: number;
+
+  private constructor(faces: readonly Known[], lastId: number) {
+    this.faces = faces;
+    this.#lastId = lastId;
+  }
+
+  static none(): KnownFaces {
+    return new KnownFaces([], 0);
+  }
+
+  get size(): number {
+    return this.faces.length;
+  }
+
+  /** Whether a face may be lost soon. */
+  get unsure(): boolean {
+    return this.faces.some(({ confidence }) => confidence < UNSURE);
+  }
+
+  /** Where they are in the next frame; those that left it are dropped. */
+  follow(frame: GrayFrame, tracker: KcfTracker): KnownFaces {
+    const tracks = tracker.follow(
+      frame,
+      this.faces.map(({ track }) => track),
+    );
+    const moved = this.faces.map((face, index): Known => {
+      const track = tracks[index]!;
+      const confidence = Math.min(1, Math.max(0, track.peakToSidelobe / SURE));
+      // What was found there is not the face: nothing is learnt from it.
+      if (confidence < UNSURE) return { ...face, confidence };
+      const { landmarks } = face.seen;
+      const seen = {
+        ...face.seen,
+        box: track.box,
+        ...(landmarks ? { landmarks: carried(landmarks, face.seen.box, track.box) } : {}),
+      };
+      return { ...face, seen, track, confidence };
+    });
+    return new KnownFaces(
+      moved.filter(({ seen }) => inside(seen.box, frame)),
+      this.#lastId,
+    );
+  }
+
+  /**
+   * What the detector saw in the frame that they were followed to: it takes the numbers of the faces it overlaps with, the
+   * rest gets new ones, and a face it missed stays for a while.
+   */
+  meet(frame: GrayFrame, tracker: KcfTracker, detections: readonly Detection[]): KnownFaces {
+    const boxes = detections.map(({ box }) => box);
+    const partners = matchBoxes(
+      this.faces.map(({ seen }) => seen.box),
+      boxes,
+      SAME_FACE,
+    );
+    const tracks = tracker.start(frame, boxes);
+    let lastId = this.#lastId;
+    const met = detections.map((seen, index): Known => {
+      const partner = this.faces[partners[index]!];
+      const fresh = { seen, track: tracks[index]!, confidence: 1, missed: 0 };
+      if (partner) return { ...partner, ...fresh };
+      lastId += 1;
+      return { id: lastId, reading: {}, ...fresh };
+    });
+    const kept = this.faces
+      .filter((_, index) => !partners.includes(index))
+      .map((face) => ({ ...face, missed: face.missed + 1 }))
+      .filter(({ missed }) => missed < PATIENCE)
+      .filter(({ seen }) => boxes.every((box) => iou(box, seen.box) < SAME_FACE));
+    return new KnownFaces(
+      [...met, ...kept].sort((a, b) => a.id - b.id),
+      lastId,
+    );
+  }
+
+  /** With what was read of each. */
+  reading(readings: readonly Reading[]): KnownFaces {
+    return new KnownFaces(
+      this.faces.map((face, index) => ({ ...face, reading: readings[index]! })),
+      this.#lastId,
+    );
+  }
+}

@@ -1,0 +1,126 @@
+// Images at other sizes: by means over areas, which shrink well, and by bilinear interpolation. Called by the detectors. The
+// rule easy to break: half-pixel coordinates, source = (i + 0.5) * in / out - 0.5, unless a network was trained with others.
+import { ArgumentError } from '../errors';
+import { checkImage } from './image';
+import type { Image } from './types';
+
+/** Which source pixels each of `out` cells reads along one axis: `low`, the next one, and that one's share. */
+export interface Interpolation {
+  readonly low: Int32Array;
+  readonly high: Int32Array;
+  readonly share: Float32Array;
+}
+
+/**
+ * Bilinear interpolation of `extent` pixels at `count` points.
+ * @param at source coordinate of point i, where whole numbers are pixel centres; clamped to the image.
+ */
+export function interpolation(count: number, extent: number, at: (i: number) => number): Interpolation {
+  const low = new Int32Array(count);
+  const high = new Int32Array(count);
+  const share = new Float32Array(count);
+  for (let i = 0; i < count; i += 1) {
+    const clamped = Math.min(Math.max(at(i), 0), extent - 1);
+    low[i] = Math.floor(clamped);
+    high[i] = Math.min(low[i]! + 1, extent - 1);
+    share[i] = clamped - low[i]!;
+  }
+  return { low, high, share };
+}
+
+function checkSize(op: string, width: number, height: number): void {
+  if ([width, height].every((extent) => Number.isSafeInteger(extent) && extent >= 1 && extent <= 16384)) return;
+  throw new ArgumentError(`[${op}] a size has whole extents of 1 to 16384, got ${width}x${height}`);
+}
+
+/**
+ * Samples an image where rows and columns cross, rounded to bytes: out[offset ...] becomes rows x columns x channels bytes.
+ * The inner loop of every cut and patch, so it makes no closures and reads each index once.
+ */
+export function sampleGrid(
+  { pixels, width, channels }: Image,
+  columns: Interpolation,
+  rows: Interpolation,
+  out: Uint8Array,
+  offset = 0,
+): void {
+  const [count, lines] = [columns.low.length, rows.low.length];
+  for (let y = 0, to = offset; y < lines; y += 1) {
+    const above = rows.low[y]! * width * channels;
+    const below = rows.high[y]! * width * channels;
+    const fy = rows.share[y]!;
+    for (let x = 0; x < count; x += 1) {
+      const left = columns.low[x]! * channels;
+      const right = columns.high[x]! * channels;
+      const fx = columns.share[x]!;
+      for (let c = 0; c < channels; c += 1, to += 1) {
+        const a = pixels[above + left + c]!;
+        const d = pixels[below + left + c]!;
+        const top = a + fx * (pixels[above + right + c]! - a);
+        const bottom = d + fx * (pixels[below + right + c]! - d);
+        out[to] = top + fy * (bottom - top) + 0.5;
+      }
+    }
+  }
+}
+
+/** Bilinear, without smoothing: for enlarging, and for networks that were trained so. Rounded to bytes. */
+export function resizeBilinear(image: Image, width: number, height: number): Image {
+  checkImage('resizeBilinear', image);
+  checkSize('resizeBilinear', width, height);
+  const columns = interpolation(width, image.width, (i) => ((i + 0.5) * image.width) / width - 0.5);
+  const rows = interpolation(height, image.height, (i) => ((i + 0.5) * image.height) / height - 0.5);
+  const pixels = new Uint8Array(width * height * image.channels);
+  sampleGrid(image, columns, rows, pixels);
+  return { pixels, width, height, channels: image.channels };
+}
+
+/** For each of `count` cells the source pixels it covers: the first one, and the share of each, as one list. */
+function coverage(count: number, extent: number): { first: Int32Array; start: Int32Array; shares: Float32Array } {
+  const first = new Int32Array(count);
+  const start = new Int32Array(count + 1);
+  const shares: number[] = [];
+  const step = extent / count;
+  for (let i = 0; i < count; i += 1) {
+    const [from, to] = [i * step, Math.min((i + 1) * step, extent)];
+    first[i] = Math.floor(from);
+    for (let pixel = first[i]!; pixel < to && pixel < extent; pixel += 1) {
+      const covered = Math.min(pixel + 1, to) - Math.max(pixel, from);
+      // A sliver that is rounding noise would read one pixel more.
+      if (covered > 1e-9 * step) shares.push(covered / (to - from));
+    }
+    start[i + 1] = shares.length;
+  }
+  return { first, start, shares: Float32Array.from(shares) };
+}
+
+/** Each pixel is the mean over the area that it covers. Rounded to bytes. */
+export function resizeArea(image: Image, width: number, height: number): Image {
+  checkImage('resizeArea', image);
+  checkSize('resizeArea', width, height);
+  const { pixels, channels } = image;
+  const columns = coverage(width, image.width);
+  const rows = coverage(height, image.height);
+  const resized = new Uint8Array(width * height * channels);
+  // The rows of one band, summed, then cut into cells.
+  const band = new Float32Array(image.width * channels);
+  for (let y = 0; y < height; y += 1) {
+    band.fill(0);
+    for (let k = rows.start[y]!; k < rows.start[y + 1]!; k += 1) {
+      const share = rows.shares[k]!;
+      const from = (rows.first[y]! + k - rows.start[y]!) * band.length;
+      for (let i = 0; i < band.length; i += 1) band[i]! += share * pixels[from + i]!;
+    }
+    for (let x = 0, to = y * width * channels; x < width; x += 1) {
+      const begin = columns.start[x]!;
+      const end = columns.start[x + 1]!;
+      for (let c = 0; c < channels; c += 1, to += 1) {
+        let sum = 0;
+        let from = columns.first[x]! * channels + c;
+        for (let k = begin; k < end; k += 1, from += channels) sum += columns.shares[k]! * band[from]!;
+        resized[to] = sum + 0.5;
+      }
+    }
+  }
+  return { pixels: resized, width, height, channels };
+}

@@ -1,0 +1,84 @@
+// The memory of one stream of frames: which faces are known, by what numbers, and how a frame is worked off: follow the known
+// faces, look for faces at every sixth frame or where one is about to be lost, then cut and classify them all at once. Made by
+// recognizer.ts. The rule easy to break: a frame's faces follow from the frames before it, so frames are worked off one after
+// the other, in the order they were handed over, and a frame that fails changes nothing.
+import { performance } from 'node:perf_hooks';
+import { DisposedError } from '../errors';
+import { GrayFrame } from './grayFrame';
+import { checkImage } from './image';
+import { type Known, KnownFaces } from './knownFaces';
+import { Reader } from './reader';
+import type { StreamParts } from './streamParts';
+import type { FaceFrame, Image, TrackedFace } from './types';
+
+/** Stops time by stage. */
+class Stopwatch {
+  readonly #start = performance.now();
+  readonly times = { detect: 0, track: 0, crop: 0, classify: 0 };
+
+  async measure<T>(stage: keyof Stopwatch['times'], work: () => T | Promise<T>): Promise<T> {
+    const start = performance.now();
+    const result = await work();
+    this.times[stage] += performance.now() - start;
+    return result;
+  }
+
+  get total(): number {
+    return performance.now() - this.#start;
+  }
+}
+
+export class FaceStream {
+  readonly #parts: StreamParts;
+  readonly #reader: Reader;
+  #known = KnownFaces.none();
+  #frames = 0;
+  /** Frames since the detector looked; Infinity before it did. */
+  #undetected = Infinity;
+  /** Settles when the frames handed over so far are done. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** Use Recognizer.stream(). */
+  constructor(parts: StreamParts) {
+    this.#parts = parts;
+    this.#reader = new Reader(parts);
+  }
+
+  /**
+   * The faces of the next frame. Calls may overlap and are worked off in call order; the pixels must stay as they are until
+   * the answer. Rejects with ArgumentError for an image whose numbers do not fit each other, with DisposedError, and with what
+   * a network rejects with; the frame then counts as not seen.
+   */
+  process(frame: Image): Promise<FaceFrame> {
+    const result = this.#last.then(() => this.#next(frame));
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  async #next(frame: Image): Promise<FaceFrame> {
+    if (this.#parts.disposed) throw new DisposedError('[process] the recogniser was disposed of');
+    checkImage('process', frame);
+    const watch = new Stopwatch();
+    const { detector, tracker, detectEvery } = this.#parts;
+    const gray = await watch.measure('track', () => new GrayFrame(frame));
+    const followed = await watch.measure('track', () => this.#known.follow(gray, tracker));
+    const detected =
+      followed.size === 0 || this.#undetected + 1 >= detectEvery || followed.unsure || followed.size < this.#known.size;
+    let known = followed;
+    if (detected) {
+      const detections = await watch.measure('detect', () => detector.detect(frame));
+      known = await watch.measure('track', () => followed.meet(gray, tracker, detections));
+    }
+    const readings = await this.#reader.read(frame, known.faces, (stage, work) => watch.measure(stage, work));
+    this.#known = known.reading(readings);
+    this.#undetected = detected ? 0 : this.#undetected + 1;
+    this.#frames += 1;
+    const { width, height } = frame;
+    const faces = this.#known.faces.map((face) => this.#answer(face));
+    return { index: this.#frames - 1, width, height, detected, faces, timings: { ...watch.times, total: watch.total } };
+  }
+
+  #answer({ id, seen, confidence, reading }: Known): TrackedFace {
+    return { id, ...seen, confidence, ...this.#reader.name(reading) };
+  }
+}

@@ -1,0 +1,40 @@
+// Weights of a network trained before as the start of another (paper 003, section 2.6). Called by train.ts and by recipes.
+// The rule easy to break: everything but what is left out on purpose must be there and fit, or a network would be called
+// pretrained that is not.
+import { CheckpointError } from '../errors';
+import type { TensorData } from '../graph/graph';
+import { type NamePattern, nameMatcher } from '../optim';
+import { type Weights, weightsAt } from './compileModel';
+import type { Trainer } from './trainer';
+
+/** The new classifier has classes of its own. */
+const LEFT_OUT: readonly NamePattern[] = ['head'];
+
+/** Optimisers' moments and counters begin anew. */
+const OWN_STATE = /(^|\/)(adam_m|adam_v|sgd_velocity|step)$/;
+
+/**
+ * Copies parameters and running statistics of the same names. `except`: names that keep their initial values, ['head'].
+ * Throws CheckpointError when one of the others is missing or has another shape; nothing is changed then.
+ */
+export async function transferWeights(
+  trainer: Trainer,
+  weights: Weights,
+  options: { except?: readonly NamePattern[]; from?: string } = {},
+): Promise<void> {
+  const { except = LEFT_OUT, from = 'the record' } = options;
+  const left = nameMatcher('transfer', except);
+  const wanted = trainer.plan.tensors().filter(({ name }) => !left(name) && !OWN_STATE.test(name));
+  const found = wanted.map(({ name, shape }) => {
+    const saved = Object.hasOwn(weights, name) ? weights[name] : undefined;
+    if (saved?.shape.join('x') === shape.join('x')) return { name, data: saved.data as TensorData };
+    const came = saved ? `is ${saved.shape.join('x')}` : 'is missing';
+    throw new CheckpointError(`[transfer] expected "${name}" of shape ${shape.join('x')}, but in ${from} it ${came}`);
+  });
+  await Promise.all(found.map(({ name, data }) => trainer.plan.write(name, data)));
+}
+
+/** transferWeights() from a run's folder or a safetensors file. */
+export async function startFrom(trainer: Trainer, path: string): Promise<void> {
+  await transferWeights(trainer, await weightsAt(path), { from: path });
+}

@@ -1,0 +1,64 @@
+// The same training on the software CUDA device and on the CPU. Used by train.test.ts and by hand for more steps.
+import { type CompileOptions, compile } from '../../src/compile';
+import { loadData } from '../../src/data/load';
+import { syntheticFaces } from '../../src/data/synthetic';
+import type { ImageDataset } from '../../src/data/types';
+import type { Tensor } from '../../src/graph/graph';
+import * as ops from '../../src/graph/ops';
+import { composite, dense, separableConv } from '../../src/layers';
+import { type ModelFunction, modelNamed } from '../../src/models';
+import { OBJECTIVE_DEFAULTS } from '../../src/objectives/options';
+import { trainingGraph } from '../../src/train/trainer';
+
+/** Losses of all units, step after step, on both devices. */
+export interface Trained {
+  readonly cuda: Float32Array;
+  readonly cpu: Float32Array;
+  readonly units: number;
+}
+
+interface Setting {
+  readonly model: ModelFunction;
+  readonly data: ImageDataset;
+  readonly side: number;
+  readonly batch: number;
+  readonly method: 'bp' | 'cka';
+  readonly lr: number;
+}
+
+async function compare({ model, data, side, batch, method, lr }: Setting, steps: number): Promise<Trained> {
+  const losses = async (device: CompileOptions['device'] & string): Promise<Float32Array> => {
+    const { graph, outputs } = trainingGraph({
+      model,
+      spec: { classes: data.classes.length, input: [side, side, data.channels], mean: [0.5], std: [0.25] },
+      data,
+      objective: { ...OBJECTIVE_DEFAULTS, name: method },
+      batch,
+      seed: 1,
+      lr,
+    });
+    using plan = compile(graph, { outputs, device });
+    return (await plan.run(steps)).losses as Float32Array;
+  };
+  const cpu = await losses('cpu');
+  return { cuda: await losses('cuda'), cpu, units: cpu.length / steps };
+}
+
+/** Two separable convolutions with a pooling between, and a dense layer. */
+function smallNet(x: Tensor, { classes }: { classes: number }): Tensor {
+  const { graph } = x;
+  const first = graph.unit('first', () => separableConv(x, 8));
+  const second = graph.unit('second', () => composite(ops.maxPool(first, { kernel: 2 }), 16));
+  return graph.unit('head', () => dense('fc', ops.globalAvgPool(second), classes));
+}
+
+export async function mnistSteps(method: 'bp' | 'cka', steps: number): Promise<Trained> {
+  const { train } = await loadData('mnist', { limit: 400 });
+  return compare({ model: smallNet, data: train, side: 14, batch: 16, method, lr: 0.01 }, steps);
+}
+
+/** CFPN of the papers with local objectives (NBP) at 48x48, batch 8. */
+export async function cfpnSteps(steps: number): Promise<Trained> {
+  const data = await syntheticFaces({ count: 64, seed: 5 });
+  return compare({ model: modelNamed('cfpn'), data, side: 48, batch: 8, method: 'cka', lr: 1e-4 }, steps);
+}

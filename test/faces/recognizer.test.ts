@@ -1,0 +1,110 @@
+// Streams of frames: numbers of faces, order of answers, ends. The networks are fakes.
+import { describe, expect, it } from 'vitest';
+import { AbortError, ArgumentError, DisposedError } from '../../src/errors';
+import { iou } from '../../src/faces/image';
+import { matchBoxes } from '../../src/faces/matching';
+import { Recognizer } from '../../src/faces/recognizer';
+import type { FaceFrame, Image } from '../../src/faces/types';
+import { driftingFaces, fakeDetector, plainFrame } from './fakes';
+
+const box = (x: number, y: number, width = 10, height = 10) => ({ x, y, width, height });
+
+async function collected(frames: AsyncIterable<FaceFrame>): Promise<FaceFrame[]> {
+  const all: FaceFrame[] = [];
+  for await (const frame of frames) all.push(frame);
+  return all;
+}
+
+describe('boxes', () => {
+  it('overlap by the shared area over the joint one', () => {
+    expect(iou(box(0, 0), box(0, 0))).toBe(1);
+    expect(iou(box(0, 0), box(5, 0))).toBeCloseTo(1 / 3, 12);
+    expect(iou(box(0, 0), box(2.5, 5, 5, 10))).toBeCloseTo(25 / 125, 12);
+    expect(iou(box(0, 0), box(10, 0))).toBe(0);
+    expect(iou(box(0, 0, 0, 0), box(0, 0, 0, 0))).toBe(0);
+  });
+
+  it('are matched best pair first, each once', () => {
+    // The first detection overlaps both known faces, but the second known one belongs to the second detection.
+    expect(matchBoxes([box(0, 0), box(4, 0)], [box(3, 0), box(4, 0)], 0.3)).toEqual([0, 1]);
+    expect(matchBoxes([box(0, 0)], [box(1, 0), box(0, 0), box(50, 50)], 0.3)).toEqual([-1, 0, -1]);
+    expect(matchBoxes([], [box(0, 0)], 0.3)).toEqual([-1]);
+    expect(matchBoxes([box(0, 0)], [box(6, 0)], 0.3)).toEqual([-1]);
+  });
+});
+
+describe('Recognizer', () => {
+  it('keeps the numbers of faces that move, and gives none twice', async () => {
+    // The left face is missed once, then three times in a row.
+    const detector = fakeDetector((call) => {
+      const [left, right] = driftingFaces(call);
+      return [1, 3, 4, 5].includes(call) ? [right!] : [right!, left!];
+    });
+    using recognizer = new Recognizer({ detector, detectEvery: 1 });
+    const frames = await collected(recognizer.frames(Array.from({ length: 8 }, () => plainFrame(200, 100))));
+    const ids = frames.map(({ faces }) => faces.map(({ id }) => id));
+    expect(ids).toEqual([[1, 2], [1, 2], [1, 2], [1, 2], [1, 2], [1], [1, 3], [1, 3]]);
+    expect(frames.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect(frames[2]!.faces[0]).toMatchObject({ ...driftingFaces(2)[1], confidence: 1 });
+    expect(frames[1]!.faces[1]!.box).toEqual(driftingFaces(0)[0]!.box);
+    expect(frames[0]).toMatchObject({ width: 200, height: 100, detected: true });
+    expect(frames[0]!.timings.total).toBeGreaterThanOrEqual(frames[0]!.timings.detect);
+  });
+
+  it('answers overlapping calls in their order', async () => {
+    const detector = fakeDetector((call) => driftingFaces(call));
+    using recognizer = new Recognizer({ detector });
+    const answers = await Promise.all([plainFrame(), plainFrame(), plainFrame()].map((one) => recognizer.process(one)));
+    expect(answers.map(({ index, faces }) => [index, faces[0]!.box.x])).toEqual([
+      [0, 10],
+      [1, 12],
+      [2, 14],
+    ]);
+  });
+
+  it('streams have numbers of their own', async () => {
+    using recognizer = new Recognizer({ detector: fakeDetector(() => driftingFaces(0)) });
+    const other = recognizer.stream();
+    await recognizer.process(plainFrame());
+    expect((await other.process(plainFrame())).faces.map(({ id }) => id)).toEqual([1, 2]);
+    expect((await recognizer.process(plainFrame())).index).toBe(1);
+  });
+
+  it('goes on after a frame that it refused', async () => {
+    using recognizer = new Recognizer({ detector: fakeDetector(() => driftingFaces(0)) });
+    const wrong: unknown[] = [
+      { ...plainFrame(), width: 63 },
+      { ...plainFrame(), height: 0 },
+      { ...plainFrame(), channels: 4 },
+      { ...plainFrame(), pixels: [1, 2] },
+      undefined,
+    ];
+    for (const frame of wrong) await expect(recognizer.process(frame as Image)).rejects.toThrow(ArgumentError);
+    expect((await recognizer.process(plainFrame())).index).toBe(0);
+  });
+
+  it('ends by the signal, by what the source throws, and by dispose', async () => {
+    const detector = fakeDetector(() => driftingFaces(0));
+    const recognizer = new Recognizer({ detector });
+    const abort = new AbortController();
+    const seen: number[] = [];
+    const loop = async () => {
+      for await (const { index } of recognizer.frames([plainFrame(), plainFrame()], { signal: abort.signal })) {
+        seen.push(index);
+        abort.abort();
+      }
+    };
+    await expect(loop()).rejects.toThrow(AbortError);
+    expect(seen).toEqual([0]);
+    const broken = async function* () {
+      yield plainFrame();
+      throw new RangeError('the camera is gone');
+    };
+    await expect(collected(recognizer.frames(broken()))).rejects.toThrow('the camera is gone');
+    recognizer.dispose();
+    recognizer.dispose();
+    expect(detector.disposed).toBe(true);
+    await expect(recognizer.process(plainFrame())).rejects.toThrow(DisposedError);
+    expect(() => new Recognizer({} as never)).toThrow(ArgumentError);
+  });
+});

@@ -1,0 +1,119 @@
+// A trial: stopped and resumed it ends as if it had not been, a finished one is not trained again, and a lost loss is a result.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { writeFerCsv } from '../../src/data/ferCsvWriter';
+import { syntheticSplits } from '../../src/data/synthetic';
+import { AbortError, ArgumentError } from '../../src/errors';
+import { recipes, runRecipe } from '../../src/recipes';
+import { RecipeRun } from '../../src/recipes/run';
+import { runTrial, type Trial, type TrialOptions, type TrialResult, weightsOf } from '../../src/recipes/trial';
+import { stripeDataset, tinyNet } from '../train/fixtures';
+
+const folder = mkdtempSync(join(tmpdir(), 'gramian-trials-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const trial: Trial = {
+  ...{ key: 'tiny', model: tinyNet, network: 'tiny', objective: 'bp' as const },
+  ...{ train: stripeDataset(96, 8, 4), test: stripeDataset(40, 8, 4, 99), epochs: 4, batch: 16, lr: 0.01, seed: 2 },
+  more: { augmentation: { flip: true } },
+  removal: { startEpoch: 1, every: 1, alpha: 0.2, haltVariance: 0 },
+  errorsAt: [2],
+  keepWeights: true,
+};
+
+function options(name: string, more: Partial<TrialOptions> = {}): TrialOptions {
+  return { folder: join(folder, name), resume: true, saveSeconds: 0, onProgress: () => {}, ...more };
+}
+
+const withoutTime = ({ timing: _, ...rest }: TrialResult): object => rest;
+
+describe('a trial', () => {
+  it('stopped in its third epoch and resumed ends as one that was not', async () => {
+    const whole = await runTrial(trial, options('whole'));
+    expect(whole.removed.length).toBeGreaterThan(0);
+    expect(whole.epochs.map(({ epoch }) => epoch)).toEqual([1, 2, 3, 4]);
+    expect(whole.losses.length).toBe(whole.epochs.at(-1)!.step);
+    expect(whole.errors[2]!.length).toBeLessThan(96);
+    const stop = new AbortController();
+    const onProgress: TrialOptions['onProgress'] = ({ epoch }) => epoch === 3 && stop.abort();
+    const stopped = runTrial(trial, options('parts', { signal: stop.signal, onProgress }));
+    await expect(stopped).rejects.toThrow(AbortError);
+    const epochs: number[] = [];
+    const resumed = await runTrial(trial, options('parts', { onProgress: ({ epoch }) => epochs.push(epoch) }));
+    expect(withoutTime(resumed)).toEqual(withoutTime(whole));
+    expect(Math.min(...epochs)).toBe(3);
+    const [a, b] = [await weightsOf('tiny', options('whole')), await weightsOf('tiny', options('parts'))];
+    expect(b).toEqual(a);
+  });
+
+  it('that is done is answered from its file, unless it is another', async () => {
+    let steps = 0;
+    const counting = options('known', { onProgress: () => (steps += 1) });
+    const { removal: _, errorsAt: __, ...plain } = trial;
+    const first = await runTrial(plain, counting);
+    expect(first.removal).toEqual([]);
+    const trained = steps;
+    expect(await runTrial(plain, counting)).toEqual(first);
+    expect(steps).toBe(trained);
+    const other = await runTrial({ ...plain, seed: 3 }, counting);
+    expect(steps).toBeGreaterThan(trained);
+    expect(other.losses).not.toEqual(first.losses);
+    const again = await runTrial(plain, { ...counting, resume: false });
+    expect(withoutTime(again)).toEqual(withoutTime(first));
+  });
+
+  it('whose loss is lost says so and is a result', async () => {
+    const { removal: _, ...plain } = trial;
+    const more = { optimizer: 'sgd', momentum: 0 } as const;
+    const result = await runTrial({ ...plain, key: 'lost', lr: 1e30, more }, options('lost'));
+    expect(result.diverged).toMatch(/the loss of unit "network" became/);
+    expect(result.epochs.length).toBe(1);
+    expect(result.losses.every(Number.isFinite)).toBe(true);
+    expect(result.metrics.accuracy).toBeGreaterThanOrEqual(0);
+  });
+});
+
+describe('a run', () => {
+  const shared = { scale: 'smoke', machine: {}, command: 'gramian run this', onProgress: () => {} } as const;
+
+  it('refuses ids that are no file names or are taken', () => {
+    const run = new RecipeRun(recipes[0]!, { ...shared, out: join(folder, 'ids'), resume: false });
+    const table = { columns: [{ name: 'a', kind: 'text' }], rows: [['b']] } as const;
+    run.table('one', 'A table', table);
+    expect(() => run.table('one', 'A table', table)).toThrow(/the table "one" is there already/);
+    expect(() => run.table('../two', 'A table', table)).toThrow(ArgumentError);
+    run.figure('one', 'A figure of the same name', '<svg></svg>');
+  });
+
+  it('of an unknown recipe names the nearest', async () => {
+    const made = runRecipe('nbp-vs-pb', { ...shared, out: join(folder, 'none'), resume: false });
+    await expect(made).rejects.toThrow(/there is no recipe "nbp-vs-pb"; did you mean "nbp-vs-bp"/);
+  });
+
+  it('on given data says so, and that halves without people may share some', async () => {
+    const csv = join(folder, 'faces.csv');
+    await writeFerCsv(csv, await syntheticSplits(120), {});
+    const out = join(folder, 'given');
+    await runRecipe('sfew-cnn', { ...shared, out, resume: false, data: `fer2013:${csv}` });
+    const report = readFileSync(join(out, 'report.md'), 'utf8');
+    // The generator marks its files, and the mark survives.
+    expect(report).toContain(`data: fer2013:${csv}, 48x48x1 synthetic faces (drawings, not photographs), `);
+    expect(report).toContain('does not say whom an image shows');
+    expect(report).not.toContain('generator');
+  });
+
+  it('resumed does not train again', async () => {
+    const out = join(folder, 'resumed');
+    const seen: string[] = [];
+    const onProgress = ({ trial: one }: { trial?: { key: string } }): void => void (one && seen.push(one.key));
+    await runRecipe('mff-gradcam', { ...shared, out, resume: false, onProgress });
+    expect(new Set(seen)).toEqual(new Set(['mffCnn', 'mffCnnUnselected']));
+    seen.length = 0;
+    await runRecipe('mff-gradcam', { ...shared, out, resume: true, onProgress });
+    expect(seen).toEqual([]);
+    await runRecipe('mff-gradcam', { ...shared, out, resume: true, seed: 5, onProgress });
+    expect(seen.length).toBeGreaterThan(0);
+  });
+});
