@@ -11,9 +11,9 @@ extern const KernelList kBatchNormKernels, kBroadcastKernels, kConv2dKernels, kD
 namespace {
 
 const KernelList* const kLists[] = {
-    &kBatchNormKernels, &kBroadcastKernels,   &kConv2dKernels, &kDatasetKernels, &kDepthwiseBackwardKernels,
-    &kDropoutKernels,   &kElementwiseKernels, &kGatherKernels, &kGramKernels,    &kHsicKernels,
-    &kMatmulKernels,    &kOptimizerKernels,   &kPoolKernels,   &kReduceKernels,  &kResizeKernels,
+    &kBatchNormKernels, &kBroadcastKernels,   &kConv2dKernels,  &kDatasetKernels, &kDepthwiseBackwardKernels,
+    &kDropoutKernels,   &kElementwiseKernels, &kGatherKernels,  &kGramKernels,    &kHsicKernels,
+    &kMatmulKernels,    &kOptimizerKernels,   &kPoolKernels,    &kReduceKernels,  &kResizeKernels,
     &kSeparableKernels, &kShapeKernels,       &kSoftmaxKernels,
 };
 
