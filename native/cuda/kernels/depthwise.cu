@@ -10,14 +10,14 @@ extern __shared__ float4 depthwise_memory[];
 
 /**
  * body(row, column, where the output's window begins in the tile) for this thread's outputs of the tile, or, with Step
- * 2, for every other one of a row.
+ * 2, for every other one of a column.
  */
 template <int V, uint32_t Step, typename Body>
 __device__ __forceinline__ void for_outputs(const Window& w, const Share& s, const WindowTile& tile, int32_t rows,
                                             int32_t cols, const float* memory, const Body& body) {
 #pragma unroll 1
   for (uint32_t i = s.pixel; i < w.tile_h * w.tile_w / Step; i += s.pixels) {
-    const uint32_t r = w.tile_w_of.quotient(i * Step), c = i * Step - r * w.tile_w;
+    const uint32_t above = w.tile_w_of.quotient(i), c = i - above * w.tile_w, r = above * Step;
     const int32_t row = tile.row + static_cast<int32_t>(r), col = tile.col + static_cast<int32_t>(c);
     if (row < rows && col < cols)
       body(row, col, memory + ((r * w.stride_h * w.in_w + c * w.stride_w) * w.part + s.lane) * V);
@@ -30,7 +30,9 @@ __device__ __forceinline__ float* place_of(const DepthwiseParams& p, const Outpu
   return p.y + ((image * p.y_rows + y_row) * p.y_cols + y_col) * p.pitch_y;
 }
 
-/** 3 x 3 taps side by side with stride 1: the filter is in registers, and two outputs of a row share what they read. */
+/**
+ * 3 x 3 taps side by side with stride 1: the filter is in registers, and two outputs of a column share what they read.
+ */
 template <int V>
 __device__ __forceinline__ void near(const DepthwiseParams& p) {
   auto* memory = reinterpret_cast<float*>(depthwise_memory);
@@ -42,10 +44,14 @@ __device__ __forceinline__ void near(const DepthwiseParams& p) {
   stage_norm<V>(w, s, channel, norm);
   Floats<V> filter[9];
   if (!s.idle) {
-    const float* taps = p.filter + channel;
+    const int32_t pitch = static_cast<int32_t>(p.pitch_filter), next = o.filter_step_w * pitch;
+    const float* taps = p.filter + channel + o.filter_first * pitch;
 #pragma unroll
-    for (int t = 0; t < 9; ++t)
-      filter[t] = load<V>(taps + (o.filter_first + t / 3 * o.filter_step_h + t % 3 * o.filter_step_w) * p.pitch_filter);
+    for (int r = 0; r < 3; ++r, taps += o.filter_step_h * pitch) {
+      filter[3 * r] = load<V>(taps);
+      filter[3 * r + 1] = load<V>(taps + next);
+      filter[3 * r + 2] = load<V>(taps + 2 * next);
+    }
   }
   const uint32_t across = w.part * V, down = w.in_w * across;
 #pragma unroll 1
@@ -58,16 +64,16 @@ __device__ __forceinline__ void near(const DepthwiseParams& p) {
     for_outputs<V, 2>(w, s, tile, o.rows, o.cols, memory, [&](int32_t row, int32_t col, const float* from) {
       Floats<V> sum[2] = {zeros<V>(), zeros<V>()};
 #pragma unroll
-      for (int r = 0; r < 3; ++r, from += down)
+      for (int r = 0; r < 4; ++r, from += down)
 #pragma unroll
-        for (int c = 0; c < 4; ++c) {
+        for (int c = 0; c < 3; ++c) {
           const Floats<V> x = load<V>(from + c * across);
-          if (c < 3) multiply_add<V>(sum[0], x, filter[r * 3 + c]);
-          if (c > 0) multiply_add<V>(sum[1], x, filter[r * 3 + c - 1]);
+          if (r < 3) multiply_add<V>(sum[0], x, filter[r * 3 + c]);
+          if (r > 0) multiply_add<V>(sum[1], x, filter[r * 3 + c - 3]);
         }
       float* to = place_of(p, o, tile.image, row, col) + channel;
       store<V>(to, sum[0]);
-      if (col + 1 < o.cols) store<V>(to + p.pitch_y, sum[1]);
+      if (row + 1 < o.rows) store<V>(to + p.y_cols * p.pitch_y, sum[1]);
     });
   }
 }

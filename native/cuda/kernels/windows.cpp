@@ -36,8 +36,8 @@ struct Cut {
 /** Smaller tiles first, down to 4 x 4; then fewer channels. False when nothing is left to cut. */
 bool shrink(Cut& cut) {
   const int64_t least = cut.part == 1 ? 2 : 4;
-  if (cut.tile_w > least && cut.tile_w >= cut.tile_h) return cut.tile_w = even(ceil_div(cut.tile_w, 2)), true;
-  if (cut.tile_h > least - 1) return cut.tile_h = ceil_div(cut.tile_h, 2), true;
+  if (cut.tile_h > least && cut.tile_h >= cut.tile_w) return cut.tile_h = even(ceil_div(cut.tile_h, 2)), true;
+  if (cut.tile_w > least - 1) return cut.tile_w = ceil_div(cut.tile_w, 2), true;
   if (cut.part == 1) return false;
   cut.part = ceil_div(cut.part, 2);
   return true;
@@ -53,7 +53,7 @@ WindowPlan plan_window(const Call& call, const WindowNeeds& n, int64_t width) {
   if (cut.bytes(n, width) > call.device.shared_bytes)
     throw Error(Code::shape, cat("[", call.op, "] cuda takes depthwise filters that span at most about ",
                                  call.device.shared_bytes / 4, " pixels, got ", cut.in_h(n), "x", cut.in_w(n)));
-  cut.tile_h = equal_tiles(n.rows, cut.tile_h), cut.tile_w = even(equal_tiles(n.cols, cut.tile_w));
+  cut.tile_h = even(equal_tiles(n.rows, cut.tile_h)), cut.tile_w = equal_tiles(n.cols, cut.tile_w);
   const auto i32 = [](int64_t value) { return static_cast<int32_t>(value); };
   const auto u32 = [](int64_t value) { return static_cast<uint32_t>(value); };
   const int64_t across = ceil_div(n.cols, cut.tile_w), down = ceil_div(n.rows, cut.tile_h);
