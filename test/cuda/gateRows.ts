@@ -43,7 +43,7 @@ function elementwise({ image }: Sizes): Row[] {
     unary('affine', { scale: 2, offset: 1 }),
     ...['reluGrad', 'tanhGrad', 'sigmoidGrad', 'absGrad'].map((op) => gradient(op)),
     ...['leakyReluGrad', 'eluGrad'].map((op) => gradient(op, { alpha: 0.2 })),
-    ...['add', 'sub', 'mul', 'div'].flatMap((op) => [
+    ...['add', 'sub', 'mul', 'div', 'maximum', 'minimum'].flatMap((op) => [
       row(op, [f32(image), f32(image, positive)], [image]),
       row(op, [f32(image), f32(CHANNELS, positive)], [image]),
     ]),
