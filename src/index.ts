@@ -60,9 +60,20 @@ export {
 export * as ops from './graph/ops';
 export { print } from './graph/print';
 export { fromFaceApi } from './interchange/faceApi';
+export { type ExportOptions, exportOnnx } from './interchange/onnx/export';
+export {
+  type ApplyOptions,
+  loadOnnx,
+  type OnnxInput,
+  OnnxModel,
+  type OnnxResult,
+  parseOnnx,
+} from './interchange/onnx/model';
+export { type OnnxFunctionOptions, onnxFunction } from './interchange/onnx/modelFunction';
 export type { NamedTensor, NamedTensors } from './interchange/tensors';
 export { loadTfjsWeights, parseTfjsWeights } from './interchange/tfjs';
 export { loadTflite, parseTflite } from './interchange/tflite';
+export { fromTorchvision, type TorchvisionOptions } from './interchange/torchvision';
 export * as layers from './layers';
 export {
   ageGenderNet,
@@ -110,7 +121,9 @@ export {
 } from './train/distributionRemoval';
 export { type EvaluateOptions, evaluate, type Prediction, predict } from './train/evaluate';
 export type { NetworkSpec } from './train/evaluator';
+export { type ExportedRun, type ExportRunOptions, exportRun } from './train/exportRun';
 export { type ActivationMap, type GradCam, type GradCamOptions, gradCam } from './train/gradCam';
+export { type ImportedRun, type ImportRunOptions, importRun } from './train/importRun';
 export { type ClassMetrics, confusion, type Metrics, metricsOf } from './train/metrics';
 export { loadSafetensors, saveSafetensors } from './train/safetensors';
 export { type Summary, summarize } from './train/summarize';

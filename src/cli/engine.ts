@@ -7,6 +7,8 @@ import type { MtcnnTrainingOptions } from '../faces/training/train';
 import type { Recipe, RunOptions } from '../recipes';
 import type { EndEvent, Evaluation } from '../report/events';
 import type { EvaluateOptions, Prediction } from '../train/evaluate';
+import type { ExportedRun, ExportRunOptions } from '../train/exportRun';
+import type { ImportedRun, ImportRunOptions } from '../train/importRun';
 import type { Summary, SummaryOptions } from '../train/summarize';
 import type { TrainHooks, TrainSettings } from '../train/train';
 import type { MeasureOptions } from './bench';
@@ -51,6 +53,8 @@ export interface Engine {
   train(settings: TrainSettings, hooks: TrainHooks): Promise<EndEvent>;
   evaluate(run: string, options: EvaluateOptions): Promise<Evaluation>;
   predict(run: string, images: readonly string[], options: { threads?: number }): AsyncIterable<Prediction>;
+  importRun(file: string, options: ImportRunOptions): Promise<ImportedRun>;
+  exportRun(run: string, options: ExportRunOptions): Promise<ExportedRun>;
   /** The faces of each photograph, in order. */
   detectFaces(photos: readonly string[], options: DetectOptions): AsyncIterable<DetectedFaces>;
   /** The faces of every frame of a folder of images or a film. */
@@ -137,6 +141,8 @@ export const engine: Engine = {
   async *predict(run, images, options) {
     yield* (await import('../train/evaluate.js')).predict(run, images, options);
   },
+  importRun: async (file, options) => (await import('../train/importRun.js')).importRun(file, options),
+  exportRun: async (run, options) => (await import('../train/exportRun.js')).exportRun(run, options),
   async *detectFaces(photos, options) {
     yield* (await import('../faces/photos.js')).detectFaces(photos, options);
   },

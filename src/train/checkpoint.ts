@@ -11,6 +11,7 @@ import type { Trainer } from './trainer';
 
 /** Version of the metadata below; a reader refuses a newer one. */
 const FORMAT = 1;
+export const CHECKPOINT_FORMAT = String(FORMAT);
 
 export interface RunState {
   readonly config: TrainConfig;

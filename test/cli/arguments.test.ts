@@ -26,7 +26,7 @@ const REFUSED: [line: string, says: string][] = [
   ['inof', 'did you mean "info"?'],
   ['synht', 'did you mean "synth"?'],
   ['benhc', 'did you mean "bench"?'],
-  ['xylophones', 'one of train, eval, predict'],
+  ['xylophones', 'one of train, eval, import, export, predict'],
   ['help trian', 'did you mean "train"?'],
   ['--hlep', 'did you mean "--help"?'],
   ['--json info', 'an option stands behind a command'],

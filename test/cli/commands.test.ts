@@ -40,6 +40,17 @@ describe('--json keeps stdout to JSON lines', () => {
     expect(jsonLines(stdout).map((line) => line.run)).toEqual(['runs/y']);
   });
 
+  it('import and export', async () => {
+    const imported = await cli('import w.safetensors --model resnet18 --out runs/r --mean 0.5,0.4,0.3 --json');
+    expect(jsonLines(imported.stdout)).toEqual([
+      { run: 'runs/r', model: 'resnet18', tensors: 3, parameters: 1234, classes: 7 },
+    ]);
+    const exported = await cli('export runs/r --out r.onnx --json');
+    expect(jsonLines(exported.stdout)).toEqual([
+      { file: 'r.onnx', bytes: 2048, tensors: 3, comparison: { version: '1.2', difference: 3e-7 } },
+    ]);
+  });
+
   it('train: also on a terminal', async () => {
     const { stdout } = await cli('train --json', {}, fakeIo({ terminal: true }));
     expect(jsonLines(stdout)).toHaveLength(3);
@@ -372,5 +383,36 @@ describe('train', () => {
     expect(events.map((event) => event.event)).toEqual(['note', 'step', 'epoch']);
     expect(stderr).toContain('note: synthetic faces');
     expect(stderr).toContain('train 50.00%  test 25.00%');
+  });
+});
+
+describe('import and export', () => {
+  it('pass on what was asked for', async () => {
+    const asked: unknown[] = [];
+    const importRun: Engine['importRun'] = async (file, options) => {
+      asked.push(file, options);
+      return { run: options.out, model: options.model, tensors: 1, parameters: 2, classes: 2 };
+    };
+    const line = 'import w.json --model mlp --out runs/m --input 1x1x10 --classes happy,sad --std 0.2,0.3';
+    expect((await cli(line, { importRun })).stdout).toBe('runs/m: mlp with 2 classes, 1 tensors, 2 parameters\n');
+    const options = { model: 'mlp', out: 'runs/m', input: [1, 1, 10], classNames: ['happy', 'sad'], std: [0.2, 0.3] };
+    expect(asked).toEqual(['w.json', options]);
+  });
+
+  it('refuse what is no list', async () => {
+    for (const option of ['--mean 0.5,x', '--std ,', '--classes a,,b', '--model resnet19']) {
+      const { code, stderr } = await cli(`import w.json --model mlp --out r ${option}`);
+      expect([code, stderr.length > 0]).toEqual([2, true]);
+    }
+  });
+
+  it('say whether ONNX Runtime agreed', async () => {
+    const said = await cli('export runs/r --out r.onnx');
+    expect(said.stdout).toBe('r.onnx: 3 tensors, 2 KiB\nONNX Runtime 1.2 gives the same probabilities, to 3.0e-7\n');
+    const alone: Engine['exportRun'] = async (_, { out }) => ({ file: out, bytes: 1, tensors: 1, comparison: null });
+    expect((await cli('export runs/r --out r.onnx', { exportRun: alone })).stderr).toContain('not installed');
+    const weights = await cli('export runs/r --format safetensors --out r.safetensors');
+    expect(weights.stdout).toBe('r.safetensors: 3 tensors, 2 KiB\n');
+    expect(weights.stderr).toBe('');
   });
 });

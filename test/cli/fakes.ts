@@ -205,6 +205,13 @@ export function fakeEngine(changes: Partial<Engine> = {}): FakeEngine {
     async *predict(_, images) {
       for (const image of images) yield { image, label: 'cat', probabilities: { cat: 0.875, dog: 0.125 } };
     },
+    async importRun(_, { model, out }) {
+      return { run: out, model, tensors: 3, parameters: 1234, classes: 7 };
+    },
+    async exportRun(_, { format, out }) {
+      const made = { file: out, bytes: 2048, tensors: 3 };
+      return format === 'onnx' ? { ...made, comparison: { version: '1.2', difference: 3e-7 } } : made;
+    },
     async *detectFaces(photos, options) {
       faced.push(options);
       for (const image of photos) yield { image, ...fakeFrame(0), annotated: `${options.out}/x.png` };

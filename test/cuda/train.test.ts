@@ -9,13 +9,9 @@ import { describe, expect, it } from 'vitest';
 import { root } from '../softcuda/client';
 import { cfpnSteps, furthest, mnistSteps } from './compare';
 import { findings, images, useImage } from './device';
-import { PENDING } from './pending';
-
-/** Methods whose ops all have kernels; kernels.test.ts holds the list of those that have not. */
-const METHODS = PENDING.includes('gram') ? (['bp'] as const) : (['bp', 'cka'] as const);
 
 describe.skipIf(images.length === 0)('training on cuda', () => {
-  it.each(METHODS)('a small net on MNIST has the losses of the cpu, by %s', async (method) => {
+  it.each(['bp', 'cka'] as const)('a small net on MNIST has the losses of the cpu, by %s', async (method) => {
     useImage('ptx80');
     const trained = await mnistSteps(method, 50);
     expect(trained.cpu.every(Number.isFinite)).toBe(true);
@@ -26,7 +22,7 @@ describe.skipIf(images.length === 0)('training on cuda', () => {
     expect(findings()).toEqual([]);
   });
 
-  it.runIf(METHODS.length === 2)('CFPN has the losses of the cpu, by cka', async () => {
+  it('CFPN has the losses of the cpu, by cka', async () => {
     useImage('ptx80');
     const trained = await cfpnSteps(1);
     const far = furthest(trained);

@@ -2,6 +2,7 @@
 // on TensorFlow.js's wasm backend.
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { faceApiPeer } from '../../bench/peers/faceApi';
 import { EXPRESSIONS } from '../../src/data/types';
 import { ArgumentError, DataError } from '../../src/errors';
 import { cropFaces } from '../../src/faces/crop';
@@ -12,7 +13,6 @@ import type { Image } from '../../src/faces/types';
 import { loadModel } from '../../src/train/compileModel';
 import { train } from '../../src/train/train';
 import { tempFolder } from '../data/tempFolder';
-import { faceApiPeer } from '../interchange/faceApiPeer';
 import { frozenFaces, PHOTOGRAPHS, type Photograph, photograph } from './photographs';
 
 const images = new Map<Photograph, Image>();
@@ -86,7 +86,7 @@ describe('on faces cut from the photographs', () => {
     const size = bytes.length / count;
     const floats = Array.from({ length: count }, (_, k) => Float32Array.from(bytes.subarray(k * size, (k + 1) * size)));
     const ours = await classifier.classify(bytes, count);
-    const theirs = peer.run('FaceExpressionNet', 'face_expression_model', floats, 112).result!;
+    const theirs = peer.open('FaceExpressionNet', 'face_expression_model', floats, 112).run().result!;
     expect(ours.length).toBe(22 * 7);
     ours.forEach((value, index) => void expect(Math.abs(value - theirs[index]!)).toBeLessThan(2e-6));
     // Faces of people that smile: the answers are not those of noise.
@@ -94,7 +94,7 @@ describe('on faces cut from the photographs', () => {
     expect(happy).toBeGreaterThan(11);
 
     const estimates = await estimator.estimate(bytes, count);
-    const known = peer.run('AgeGenderNet', 'age_gender_model', floats, 112);
+    const known = peer.open('AgeGenderNet', 'age_gender_model', floats, 112).run();
     estimates.forEach(({ age, gender }, k) => {
       expect(Math.abs(age - known.age![k]!)).toBeLessThan(2e-6 * 100);
       const male = known.gender![2 * k]!;

@@ -2,6 +2,7 @@
 // wasm backend, on faces of the synthetic renderer and on noise.
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { faceApiPeer, MODELS, type Peer, type PeerNet } from '../../bench/peers/faceApi';
 import { ArgumentError, InterchangeError } from '../../src/errors';
 import { Graph, type Tensor } from '../../src/graph/graph';
 import * as ops from '../../src/graph/ops';
@@ -19,7 +20,6 @@ import {
 } from '../../src/models';
 import { compileModel } from '../../src/train/compileModel';
 import { summarize } from '../../src/train/summarize';
-import { faceApiPeer, MODELS, type Peer, type PeerNet } from './faceApiPeer';
 
 const COUNT = 5;
 
@@ -91,12 +91,10 @@ async function answers({ net, file, model, classes, pixels, side, outputs }: Com
   const weights = await weightsOf(file);
   using compiled = await compileModel(model, { input: [side, side, 3], classes, pixels, outputs, weights });
   const ours = await compiled.run(Uint8Array.from(Buffer.concat(images)));
-  const theirs = peer.run(
-    net,
-    file,
-    images.map((image) => Float32Array.from(image)),
-    side,
-  );
+  const floats = images.map((image) => Float32Array.from(image));
+  const loaded = peer.open(net, file, floats, side);
+  const theirs = loaded.run();
+  loaded.dispose();
   return { ours: ours as Record<string, Float32Array>, theirs };
 }
 

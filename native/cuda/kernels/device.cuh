@@ -47,6 +47,13 @@ __device__ __forceinline__ Floats<W> load_step(const float* from, uint32_t colum
   return x;
 }
 
+/** store<4>() to global memory, for places where the compiler would make four stores of it. */
+__device__ __forceinline__ void store_wide(float* to, const Floats<4>& x) {
+  asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)), "f"(x.lane[0]),
+               "f"(x.lane[1]), "f"(x.lane[2]), "f"(x.lane[3])
+               : "memory");
+}
+
 // ---------------------------------------------------------------- spans
 
 /** body(width, row, column) for every piece this thread takes: width 4 or 1 as an integral constant. */

@@ -163,15 +163,16 @@ union Memory {
 template <int N, int R>
 __device__ __forceinline__ void multiply(const float (&a)[kTerms][kM], const float (&b)[kTerms][N], uint32_t row,
                                          uint32_t col, Floats<4> (&sum)[R]) {
+  const float *a_term = a[0], *b_term = b[0];
 #pragma unroll 1
-  for (uint32_t k = 0; k < kTerms; k += 4) {
-    const uint32_t my_row = swizzled(k, row), my_col = swizzled(k, col);
+  for (uint32_t swizzle = 0; swizzle < 32; swizzle += 8, a_term += 4 * kM, b_term += 4 * N) {
+    const float *lefts = a_term + (row ^ swizzle), *rights = b_term + (col ^ swizzle);
 #pragma unroll
     for (uint32_t i = 0; i < 4; ++i) {
-      const Floats<4> right = load<4>(&b[k + i][my_col]);
+      const Floats<4> right = load<4>(rights + i * N);
 #pragma unroll
       for (int r = 0; r < R; r += 4) {
-        const Floats<4> left = load<4>(&a[k + i][my_row + r]);
+        const Floats<4> left = load<4>(lefts + i * kM + r);
 #pragma unroll
         for (int j = 0; j < 4; ++j)
 #pragma unroll
@@ -218,10 +219,21 @@ __device__ __forceinline__ void write_rows(const ProductParams& p, const float (
   }
 }
 
-/** The block's sums to y, half of the rows at a time through shared memory, so that whole rows are written. */
+/**
+ * The block's sums to y: as they are where rows lie in order, else half of the rows at a time through shared memory,
+ * where code that is long stands once.
+ */
 template <bool Transposed, int N, int R>
 __device__ __forceinline__ void write(const ProductParams& p, float (&rows)[kM / 2][N], const Floats<4> (&sum)[R],
                                       uint32_t row, uint32_t col, uint32_t m0, uint32_t n0, uint32_t group, float* y) {
+  if (p.plain_y) {
+    float* to = y + (m0 + row) * p.pitch_y + n0 + col;
+    if (n0 + col < p.n)
+#pragma unroll
+      for (uint32_t r = 0; r < R; ++r, to += p.pitch_y)
+        if (m0 + row + r < p.m) store_wide(to, sum[r]);
+    return;
+  }
 #pragma unroll 1
   for (uint32_t first = 0; first < kM; first += kM / 2) {
     __syncthreads();

@@ -41,6 +41,7 @@ struct ProductParams {
   uint32_t groups, group_a, group_b, group_y;           // elements from one group to the next
   uint32_t chunk, chunk_y;                              // terms of a chunk; elements of y from one chunk to the next
   uint32_t wide_a, wide_b, wide_y;                      // 4 floats at once
+  uint32_t plain_y;                                     // wide, rows in order, not finished
 };
 
 }  // namespace gramian::cuda

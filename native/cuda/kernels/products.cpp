@@ -85,6 +85,7 @@ void run_product(const ProductCall& p, void* workspace, Queue& queue) {
   params.wide_a = wide(params.a.data, params.a.pitch, params.group_a, p.run_a);
   params.wide_b = wide(params.b.data, params.b.pitch, params.group_b, params.b.turned ? p.run_b : p.n);
   params.wide_y = wide(params.y, params.pitch_y, params.group_y, p.n) && params.chunk_y % 4 == 0;
+  params.plain_y = params.wide_y && whole && !params.finish.mean;
   const int64_t n = columns_of_block(p);
   const char* const kernel = p.transposed ? "transposed_64" : n == 64 ? "product_64" : "product_32";
   queue.launch("product", kernel, {ceil_div(p.m, kRowsOfBlock), ceil_div(p.n, n), p.groups * cut.chunks}, 256, params);

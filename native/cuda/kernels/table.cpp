@@ -4,15 +4,15 @@
 namespace gramian::cuda {
 
 extern const KernelList kBatchNormKernels, kBroadcastKernels, kConv2dKernels, kDatasetKernels, kDropoutKernels,
-    kElementwiseKernels, kGatherKernels, kMatmulKernels, kOptimizerKernels, kPoolKernels, kReduceKernels,
-    kResizeKernels, kShapeKernels, kSoftmaxKernels;
+    kElementwiseKernels, kGatherKernels, kGramKernels, kHsicKernels, kMatmulKernels, kOptimizerKernels, kPoolKernels,
+    kReduceKernels, kResizeKernels, kShapeKernels, kSoftmaxKernels;
 
 namespace {
 
 const KernelList* const kLists[] = {
-    &kBatchNormKernels,   &kBroadcastKernels, &kConv2dKernels, &kDatasetKernels,   &kDropoutKernels,
-    &kElementwiseKernels, &kGatherKernels,    &kMatmulKernels, &kOptimizerKernels, &kPoolKernels,
-    &kReduceKernels,      &kResizeKernels,    &kShapeKernels,  &kSoftmaxKernels,
+    &kBatchNormKernels, &kBroadcastKernels, &kConv2dKernels, &kDatasetKernels, &kDropoutKernels,   &kElementwiseKernels,
+    &kGatherKernels,    &kGramKernels,      &kHsicKernels,   &kMatmulKernels,  &kOptimizerKernels, &kPoolKernels,
+    &kReduceKernels,    &kResizeKernels,    &kShapeKernels,  &kSoftmaxKernels,
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
-// face-api itself, its own published code over TensorFlow.js's wasm backend, as the independent answer for its networks.
-// The package's entry for Node asks for the whole of @tensorflow/tfjs; the core and the few chained calls it uses are enough.
+// face-api itself, its own published code over TensorFlow.js's wasm backend, as the independent answer for its networks. Called by
+// bench/expressionNet.ts and the tests of the importers. The rule easy to break: the package's entry for Node asks for the whole of
+// @tensorflow/tfjs; the core and the few chained calls that it uses are enough, and all that is installed.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -13,12 +14,14 @@ interface TfTensor {
   readonly size: number;
   readonly shape: readonly number[];
   dataSync(): Float32Array;
+  dispose(): void;
 }
+type Outputs = Readonly<Record<string, TfTensor>>;
 type TfCall = (...args: unknown[]) => TfTensor;
 
 interface Net {
   loadFromWeightMap(map: unknown): void;
-  forwardInput(input: unknown, size?: number): TfTensor | Record<string, TfTensor>;
+  forwardInput(input: unknown, size?: number): TfTensor | Outputs;
 }
 
 interface FaceApi {
@@ -34,15 +37,25 @@ interface Core {
   readonly tensor3d: TfCall;
   readonly div: TfCall;
   readonly reshape: TfCall;
+  readonly version_core: string;
+  tidy<T>(body: () => T): T;
   setBackend(name: string): Promise<boolean>;
   ready(): Promise<void>;
 }
 
 export type PeerNet = 'FaceExpressionNet' | 'AgeGenderNet' | 'TinyFaceDetector';
 
+/** One network with its input ready. */
+export interface LoadedNet {
+  /** Its outputs, by name where it has several, else `result`. */
+  run(): Record<string, Float32Array>;
+  dispose(): void;
+}
+
 export interface Peer {
-  /** What the net answers for images [H,W,3] of bytes as floats; by name where it has several outputs. */
-  run(net: PeerNet, file: string, images: readonly Float32Array[], side: number): Record<string, Float32Array>;
+  readonly version: string;
+  /** A network with face-api's weights for images [side,side,3] of bytes as floats. */
+  open(net: PeerNet, file: string, images: readonly Float32Array[], side: number): LoadedNet;
 }
 
 export async function faceApiPeer(): Promise<Peer> {
@@ -67,15 +80,24 @@ export async function faceApiPeer(): Promise<Peer> {
   if (!(await core.setBackend('wasm'))) throw new Error('TensorFlow.js has no wasm backend here');
   await core.ready();
   return {
-    run(kind, file, images, side) {
+    version: `${core.version_core}, wasm, 1 thread`,
+    open(kind, file, images, side) {
       const net = new faceApi[kind]();
       const manifest = JSON.parse(readFileSync(path.join(MODELS, `${file}-weights_manifest.json`), 'utf8'));
       const bytes = Uint8Array.from(readFileSync(path.join(MODELS, `${file}.bin`)));
       net.loadFromWeightMap(core.io.decodeWeights(bytes.buffer, manifest[0].weights));
-      const input = new faceApi.NetInput(images.map((image) => core.tensor3d(image, [side, side, 3])));
-      const made = net.forwardInput(input, side);
-      const named = typeof made.dataSync === 'function' ? { result: made as TfTensor } : made;
-      return Object.fromEntries(Object.entries(named).map(([name, tensor]) => [name, (tensor as TfTensor).dataSync()]));
+      const tensors = images.map((image) => core.tensor3d(image, [side, side, 3]));
+      const answer = (): Record<string, Float32Array> => {
+        const made = net.forwardInput(new faceApi.NetInput(tensors), side);
+        const named = typeof made.dataSync === 'function' ? { result: made as TfTensor } : (made as Outputs);
+        return Object.fromEntries(Object.entries(named).map(([name, tensor]) => [name, tensor.dataSync().slice()]));
+      };
+      return {
+        run: () => core.tidy(answer),
+        dispose: () => {
+          for (const tensor of tensors) tensor.dispose();
+        },
+      };
     },
   };
 }

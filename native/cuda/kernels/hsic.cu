@@ -1,0 +1,293 @@
+// Kernel matrices and the dependence objectives on them. Launched by hsic.cpp; the inverse that nhsic needs is
+// hsic_inverse.cu's. The rules easy to break: E = K - 1 stands for K wherever a centring follows, and K = 1 + E in the
+// gradient; sums are float64, because the unbiased estimate is what is left of terms that cancel (this is O(m^2) work,
+// so the slow float64 of most cards does not show); every degenerate batch has a finite result.
+#include "device.cuh"
+#include "double.cuh"
+#include "hsic.h"
+
+namespace gramian::cuda {
+
+constexpr uint32_t kBlock = 128;
+
+// ---------------------------------------------------------------- the kernel of a Gram matrix
+
+/** A NaN stays. */
+__device__ __forceinline__ double distance(const HsicMatrix& g, uint32_t i, uint32_t j) {
+  const double d = number(g, i, i) + number(g, j, j) - 2 * number(g, i, j);
+  return d < 0 ? 0 : d;
+}
+
+__device__ __forceinline__ double bandwidth(const HsicParams& p) {
+  return p.median ? 2 * static_cast<double>(*p.median) : p.g;
+}
+
+__device__ __forceinline__ void list_row(const HsicParams& p, uint32_t i) {
+  float* to = p.list + i * p.m - i * (i + 1) / 2 - i - 1;
+#pragma unroll 1
+  for (uint32_t j = i + 1 + threadIdx.x; j < p.m; j += kBlock) {
+    const auto d = static_cast<float>(distance(p.of[kStatG], i, j));
+    to[j] = d == d ? d : 0.0f;
+  }
+}
+
+__device__ __forceinline__ void kernel_row(const HsicParams& p, uint32_t i) {
+  const double g = bandwidth(p);
+#pragma unroll 1
+  for (uint32_t j = threadIdx.x; j < p.m; j += kBlock) {
+    const bool zero = i == j || !(g > 0);
+    p.kernel[i * p.pitch_kernel + j] = zero ? 0.0f : expm1_of(static_cast<float>(-distance(p.of[kStatG], i, j) / g));
+  }
+  if (p.sigma && i == 0 && threadIdx.x == 0) *p.sigma = static_cast<float>(sqrt(g / (2 * p.features)));
+}
+
+/** Of row i of the matrices that are wanted. */
+__device__ __forceinline__ void statistics_row(const HsicParams& p, uint32_t i) {
+  const double m = p.m, others = p.m > 2 ? m - 2 : 1;
+#pragma unroll 1
+  for (uint32_t s = 0; s < kStatCount; ++s) {
+    if (!(p.wanted >> s & 1)) continue;
+    const HsicMatrix matrix = p.of[s];
+    double sum[2] = {};
+#pragma unroll 1
+    for (uint32_t j = threadIdx.x; j < p.m; j += kBlock) {
+      const double x = number(matrix, i, j);
+      sum[0] += x, sum[1] += x * x;
+    }
+    block_sums<kBlock>(sum);
+    if (threadIdx.x > 0) continue;
+    double* to = p.statistics + kStatistics * s * p.m + i;
+    to[0] = sum[0] / m, to[p.m] = (sum[0] - number(matrix, i, i)) / others, to[2 * p.m] = sum[1];
+  }
+}
+
+// ---------------------------------------------------------------- centring
+
+/** Row i of a matrix with what centring takes off: H A H, and Song's U-centring. */
+struct CentredRow {
+  const float* row;
+  const double* mean;  // of every row; those off the diagonal lie `m` behind
+  uint32_t m;
+  double shift, off_shift;
+
+  __device__ __forceinline__ double plain(uint32_t j) const { return static_cast<double>(row[j]); }
+  __device__ __forceinline__ double at(double x, uint32_t j) const { return x - shift - mean[j]; }
+  __device__ __forceinline__ double off_at(double x, uint32_t j) const { return x - off_shift - mean[m + j]; }
+};
+
+/** Row i of the four matrices; all threads take part. */
+struct Operands {
+  CentredRow of[kStatCount];
+
+  __device__ __forceinline__ Operands(const HsicParams& p, uint32_t i) {
+    const double m = p.m;
+#pragma unroll
+    for (uint32_t s = 0; s < kStatCount; ++s) {
+      const double* mean = p.statistics + kStatistics * s * p.m;
+      double grand[2] = {};
+#pragma unroll 1
+      for (uint32_t j = threadIdx.x; j < p.m; j += kBlock) grand[0] += mean[j], grand[1] += mean[p.m + j];
+      block_sums<kBlock>(grand);
+      of[s] = {p.of[s].data + i * p.of[s].pitch, mean, p.m, mean[i] - grand[0] / m,
+               mean[p.m + i] - grand[1] / (p.m > 1 ? m - 1 : 1)};
+    }
+  }
+};
+
+// ---------------------------------------------------------------- the objective
+
+/** A Frobenius norm from its square; 0 when it is below 1e-12 or nothing but the rounding of the centring. */
+__device__ __forceinline__ double frobenius(double square, double full_square) {
+  const double norm = sqrt(square);
+  return norm < 1e-12 || norm < 1e-14 * sqrt(full_square) ? 0 : norm;
+}
+__device__ __forceinline__ double ratio(double a, double b) { return b != 0 ? a / b : 0; }
+
+/** The loss's terms, and its derivative by K: x Xc + y Yc + k Kc, X and Y U-centred for the unbiased kind. */
+struct Terms {
+  double loss, term_x, term_y;
+  double x, y, k;
+};
+
+__device__ __forceinline__ Terms terms_of(const HsicParams& p, const double* sum, double n, double nx, double ny) {
+  Terms t = {};
+  const double weight = p.kind == HsicKind::phsic ? p.gamma : p.beta;
+  if (p.kind == HsicKind::nhsic) {  // its derivative is a matrix of its own
+    t.term_x = sum[kSumNormX], t.term_y = sum[kSumNormY];
+  } else if (p.kind == HsicKind::cka) {
+    t.term_x = ratio(sum[kSumKX], n * nx), t.term_y = ratio(sum[kSumKY], n * ny);
+    t.x = ratio(1, n * nx), t.y = -p.beta * ratio(1, n * ny);
+    t.k = -ratio(t.term_x - p.beta * t.term_y, n * n);
+  } else if (p.kind == HsicKind::phsic) {
+    t.term_x = sum[kSumKK] * p.scale, t.term_y = sum[kSumKY] * p.scale;
+    t.k = 2 * p.scale, t.y = -p.gamma * p.scale;
+  } else {
+    const bool off = p.kind == HsicKind::unbiased;
+    t.term_x = sum[off ? kSumOffX : kSumKX] * p.scale, t.term_y = sum[off ? kSumOffY : kSumKY] * p.scale;
+    t.x = p.scale, t.y = -p.beta * p.scale;
+  }
+  t.loss = t.term_x - weight * t.term_y;
+  return t;
+}
+
+/** dL/dK at (i, j). */
+__device__ __forceinline__ double derivative(const HsicParams& p, const Operands& o, const Terms& t,
+                                             double product_mean, uint32_t i, uint32_t j) {
+  if (p.kind == HsicKind::nhsic)
+    return p.ridge * (p.product[i * p.pitch_inverse + j] - p.row_means[i] - p.column_means[j] + product_mean);
+  const CentredRow &K = o.of[kStatK], &X = o.of[kStatX], &Y = o.of[kStatY];
+  const double x = X.plain(j), y = Y.plain(j);
+  if (p.kind == HsicKind::unbiased) return i == j ? 0 : t.x * X.off_at(x, j) + t.y * Y.off_at(y, j);
+  return t.x * X.at(x, j) + t.y * Y.at(y, j) + t.k * K.at(K.plain(j), j);
+}
+
+/** loss[1], report[8] = loss, X term, Y term, unbiased HSIC with X and Y, CKA with X and Y, effective rank. */
+__device__ __forceinline__ void write_report(const HsicParams& p, const double* sum, const Terms& t, double n,
+                                             double nx, double ny) {
+  const double gram = frobenius(sum[kSumGG], sum[kSumFull + kStatG]);
+  float* r = p.report;
+  *p.loss = r[0] = static_cast<float>(t.loss);
+  r[1] = static_cast<float>(t.term_x), r[2] = static_cast<float>(t.term_y);
+  r[3] = static_cast<float>(sum[kSumOffX] * p.unbiased), r[4] = static_cast<float>(sum[kSumOffY] * p.unbiased);
+  r[5] = static_cast<float>(ratio(sum[kSumKX], n * nx)), r[6] = static_cast<float>(ratio(sum[kSumKY], n * ny));
+  r[7] = static_cast<float>(ratio(sum[kSumTrace] * sum[kSumTrace], gram * gram));
+}
+
+}  // namespace gramian::cuda
+
+using namespace gramian::cuda;
+
+extern "C" __global__ void __launch_bounds__(256) labelKernel(const LabelKernelParams p) {
+  const uint32_t row = blockIdx.x, label = p.labels[row];
+#pragma unroll 1
+  for (uint32_t j = threadIdx.x; j < p.m; j += 256)
+    p.y[row * p.pitch + j] = static_cast<uint32_t>(p.labels[j]) == label ? 1.0f : 0.0f;
+}
+
+// Of one row: the distances, or the kernel, and what is wanted of the statistics.
+extern "C" __global__ void __launch_bounds__(128, 8) hsicRows(const HsicParams p) {
+  const uint32_t i = blockIdx.x;
+  if (p.list) list_row(p, i);
+  if (p.kernel) {
+    kernel_row(p, i);
+    __syncthreads();
+  }
+  if (p.wanted) statistics_row(p, i);
+}
+
+// The item of a given rank of the sorted list, by its bits from the highest on (its values are not negative, so they
+// are ordered like their bits). Counts are whole numbers, so the order in which they are added does not matter.
+extern "C" __global__ void __launch_bounds__(1024) hsicMedian(const HsicMedianParams p) {
+  constexpr uint32_t bins = 2048, threads = 1024;
+  __shared__ uint32_t counts[bins], totals[32], found[2];
+  const uint32_t t = threadIdx.x, lane = t % 32, warp = t / 32;
+  uint32_t prefix = 0, rank = p.rank;
+#pragma unroll 1
+  for (int shift = 21; shift > -11; shift -= 11) {
+    const int low = shift < 0 ? 0 : shift, width = shift < 0 ? 11 + shift : 11;
+    counts[2 * t] = counts[2 * t + 1] = 0;
+    __syncthreads();
+    for (uint32_t i = t; i < p.count; i += threads) {
+      const uint32_t bits = __float_as_uint(p.list[i]);
+      // In the first round there is nothing above, and a shift by 32 is no shift.
+      if (shift == 21 || bits >> (low + width) == prefix >> (low + width))
+        atomicAdd(&counts[bits >> low & ((1u << width) - 1)], 1u);
+    }
+    __syncthreads();
+    const uint32_t first = counts[2 * t], both = first + counts[2 * t + 1];
+    uint32_t sum = both;
+#pragma unroll
+    for (int step = 1; step < 32; step *= 2) {
+      const uint32_t below = __shfl_up_sync(kFullWarp, sum, step);
+      if (lane >= step) sum += below;
+    }
+    if (lane == 31) totals[warp] = sum;
+    __syncthreads();
+    uint32_t before = sum - both;
+    for (uint32_t i = 0; i < warp; ++i) before += totals[i];
+    if (rank >= before && rank < before + both) {
+      const uint32_t second = rank >= before + first;
+      found[0] = prefix | (2 * t + second) << low;
+      found[1] = rank - before - (second ? first : 0);
+    }
+    __syncthreads();
+    prefix = found[0], rank = found[1];
+  }
+  if (t == 0) *p.median = __uint_as_float(prefix);
+}
+
+// One row's share of every sum.
+extern "C" __global__ void __launch_bounds__(128, 8) hsicSums(const HsicParams p) {
+  const uint32_t i = blockIdx.x;
+  const Operands o(p, i);
+  const CentredRow &K = o.of[kStatK], &X = o.of[kStatX], &Y = o.of[kStatY], &G = o.of[kStatG];
+  double sum[kSumFull] = {};
+#pragma unroll 1
+  for (uint32_t j = threadIdx.x; j < p.m; j += kBlock) {
+    const double k = K.at(K.plain(j), j), x = X.at(X.plain(j), j), y = Y.at(Y.plain(j), j), g = G.at(G.plain(j), j);
+    sum[kSumKX] += k * x, sum[kSumKY] += k * y, sum[kSumKK] += k * k;
+    sum[kSumXX] += x * x, sum[kSumYY] += y * y, sum[kSumGG] += g * g;
+  }
+  // A loop of its own, because one would need more registers than there are.
+#pragma unroll 1
+  for (uint32_t j = threadIdx.x; j < p.m; j += kBlock) {
+    if (i != j) {
+      const double off = K.off_at(K.plain(j), j);
+      sum[kSumOffX] += off * X.off_at(X.plain(j), j), sum[kSumOffY] += off * Y.off_at(Y.plain(j), j);
+    }
+    if (p.kind == HsicKind::nhsic) {
+      const double r = (i == j ? 1.0 : 0.0) - p.ridge * p.inverse[i * p.pitch_inverse + j];
+      sum[kSumNormX] += r * number(p.rx, i, j), sum[kSumNormY] += r * number(p.ry, i, j);
+    }
+  }
+  block_sums<kBlock>(sum);
+  if (threadIdx.x > 0) return;
+  sum[kSumTrace] = G.at(G.plain(i), i);
+  double* to = p.sums + i * kSumPitch;
+#pragma unroll
+  for (uint32_t s = 0; s < kSumFull; ++s) to[s] = sum[s];
+#pragma unroll
+  for (uint32_t s = 0; s < kStatCount; ++s) to[kSumFull + s] = p.statistics[(kStatistics * s + 2) * p.m + i];
+  to[kSumCount] = 0;
+}
+
+// One row of dG = A, or (2 / g)(S - diag(S 1)) with S = A o (1 + E); the first block writes loss and report too.
+extern "C" __global__ void __launch_bounds__(128, 8) hsicGradient(const HsicParams p) {
+  __shared__ double shares[kBlock], sum[kSumPitch];
+  const uint32_t i = blockIdx.x, t = threadIdx.x;
+  double part = 0;
+#pragma unroll 1
+  for (uint32_t row = t / kSumPitch; row < p.m; row += kBlock / kSumPitch)
+    part += p.sums[row * kSumPitch + t % kSumPitch];
+  shares[t] = part;
+  const Operands o(p, i);  // begins and ends with barriers
+  if (t < kSumPitch) {
+    for (uint32_t share = 1; share < kBlock / kSumPitch; ++share) part += shares[share * kSumPitch + t];
+    sum[t] = part;
+  }
+  __syncthreads();
+  const double n = frobenius(sum[kSumKK], sum[kSumFull + kStatK]), nx = frobenius(sum[kSumXX], sum[kSumFull + kStatX]);
+  const double ny = frobenius(sum[kSumYY], sum[kSumFull + kStatY]);
+  const Terms terms = terms_of(p, sum, n, nx, ny);
+  if (i == 0 && t == 0) write_report(p, sum, terms, n, nx, ny);
+  double grand[1] = {};
+  if (p.kind == HsicKind::nhsic)
+#pragma unroll 1
+    for (uint32_t row = t; row < p.m; row += kBlock) grand[0] += p.row_means[row] / static_cast<double>(p.m);
+  block_sums<kBlock>(grand);
+  const double g = p.gaussian ? bandwidth(p) : 0, scale = g > 0 ? 2 / g : 0;
+  double others[1] = {};
+  float* to = p.gradient + i * p.pitch_gradient;
+#pragma unroll 1
+  for (uint32_t j = t; j < p.m; j += kBlock) {
+    double s = derivative(p, o, terms, grand[0], i, j);
+    if (p.gaussian) {
+      s *= scale * (1 + o.of[kStatK].plain(j));
+      if (i == j) continue;
+      others[0] += s;
+    }
+    to[j] = static_cast<float>(s);
+  }
+  block_sums<kBlock>(others);
+  if (p.gaussian && t == 0) to[i] = static_cast<float>(-others[0]);
+}
