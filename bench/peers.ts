@@ -57,6 +57,10 @@ async function measureAll(
   }
 }
 
+/** Whether ours computes on a card, so that PyTorch does too. */
+const cardFor = ({ device }: MeasureOptions) =>
+  device !== 'cpu' && devices().some(({ id, available }) => id === 'cuda' && available);
+
 async function run(asked: MeasureOptions, peers: PeerOptions, asJson: boolean, io: Io): Promise<void> {
   const rows = rowsFor(asked, MEMORY_ROWS);
   const threads = asked.threads ?? devices().find(({ id }) => id === 'cpu')?.threads ?? 1;
@@ -67,7 +71,9 @@ async function run(asked: MeasureOptions, peers: PeerOptions, asJson: boolean, i
   const folder = mkdtempSync(path.join(os.tmpdir(), 'gramian-bench-'));
   let hosts: Hosts = { hosts: [], absent: {} };
   try {
-    hosts = await hostsFor(peers, { folder, threads, peers: peers.chosen ?? PEERS, patience: peers.patience });
+    const chosen = peers.chosen ?? PEERS;
+    const device = cardFor(asked) ? 'cuda' : 'cpu';
+    hosts = await hostsFor(peers, { folder, threads, device, peers: chosen, patience: peers.patience });
     await measureAll({ asked, rows, threads, asJson }, hosts, results, io);
   } finally {
     for (const host of hosts.hosts) await host.close();

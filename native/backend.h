@@ -119,6 +119,7 @@ struct BackendOptions {
   std::string isa = "auto";  // auto, scalar, sse, avx2, avx512
   bool bf16 = false;         // products take their factors as bfloat16
   int device_index = 0;      // of several CUDA devices
+  bool tf32 = false;         // cuBLAS may round factors to TF32
   int64_t memory_limit = 0;  // bytes of a CUDA device's memory that may be used; 0: no limit
 };
 

@@ -52,6 +52,11 @@ export interface AnalyzeOptions {
   deviceIndex?: number;
   /** The most bytes of a CUDA device's memory that the plan and those sharing with it may take; no limit when absent. */
   memoryLimit?: number;
+  /**
+   * Lets cuBLAS round the factors of products and Gram matrices to TF32 (11 significant bits), which tensor cores multiply at
+   * several times the speed; sums stay float32. Default false. Devices without CUDA ignore it.
+   */
+  tf32?: boolean;
 }
 
 export type Precision = 'float32' | 'bf16';
@@ -177,7 +182,9 @@ function optionsFor(op: string, options: AnalyzeOptions): NativeOptions {
     throw new ArgumentError(`[${op}] precision is float32 or bf16, got ${describeValue(precision)}`);
   const deviceIndex = integerOption(op, 'deviceIndex', options.deviceIndex, 0, 1023) ?? 0;
   const memoryLimit = integerOption(op, 'memoryLimit', options.memoryLimit, 1, Number.MAX_SAFE_INTEGER) ?? 0;
-  return { device, isa, threads, precision, deviceIndex, memoryLimit };
+  const { tf32 = false } = options;
+  if (typeof tf32 !== 'boolean') throw new ArgumentError(`[${op}] tf32 is a boolean, got ${describeValue(tf32)}`);
+  return { device, isa, threads, precision, deviceIndex, memoryLimit, tf32 };
 }
 
 function outputsOf(op: string, graph: Graph, outputs: unknown): [string, Tensor][] {

@@ -39,6 +39,7 @@ export interface NativeOptions {
   readonly deviceIndex: number;
   /** 0: no limit. */
   readonly memoryLimit: number;
+  readonly tf32: boolean;
 }
 
 /** One line of work of a plan. */

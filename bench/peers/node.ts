@@ -55,6 +55,8 @@ const KINDS: readonly Kind[] = [
 /** Where the packages of this folder lie. */
 const HERE = path.join(__dirname, 'package.json');
 const TFJS_NODE = '@tensorflow/tfjs-node';
+/** The same for a card and for the CPU; who installed the first means it. */
+const TFJS_NODES = [`${TFJS_NODE}-gpu`, TFJS_NODE];
 
 /** Folder of a package as a file at `from` would find it. */
 function packageFolder(name: string, from: string): string | undefined {
@@ -63,15 +65,18 @@ function packageFolder(name: string, from: string): string | undefined {
 }
 
 /**
- * Folder of tfjs-node, which users bring: `given` itself or as found from it; without `given` as found from `places`.
+ * Folder of tfjs-node or tfjs-node-gpu, which users bring: `given` itself or as found from it; without `given` as found from `places`.
  * @throws ArgumentError when it is not where the user says.
  */
 export function tfjsNodeFolder(given?: string, places = [__dirname, process.cwd()]): string | undefined {
-  const from = (folder: string): string | undefined => packageFolder(TFJS_NODE, path.join(folder, 'package.json'));
+  const from = (folder: string): string | undefined =>
+    TFJS_NODES.map((name) => packageFolder(name, path.join(folder, 'package.json'))).find(
+      (found) => found !== undefined,
+    );
   if (given === undefined) return places.map(from).find((found) => found !== undefined);
   const asked = path.resolve(given);
   const itself = path.join(asked, 'package.json');
-  if (existsSync(itself) && JSON.parse(readFileSync(itself, 'utf8')).name === TFJS_NODE) return asked;
+  if (existsSync(itself) && TFJS_NODES.includes(JSON.parse(readFileSync(itself, 'utf8')).name)) return asked;
   const found = from(asked);
   if (found) return found;
   throw new ArgumentError(`[bench] --tfjs-node expects ${TFJS_NODE} in ${asked} or its node_modules, found none`);

@@ -10,6 +10,8 @@ export interface HostSettings {
   /** Empty, for the files of rows. */
   readonly folder: string;
   readonly threads: number;
+  /** Where peers that can choose compute. */
+  readonly device: 'cpu' | 'cuda';
   /** The peers that are asked for. */
   readonly peers: readonly Peer[];
   /** Seconds to wait for a peer to load a row and to compute it first. */

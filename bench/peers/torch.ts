@@ -52,11 +52,11 @@ export class TorchHost implements PeerHost {
 
   async #start(allocator: NodeJS.ProcessEnv = TUNED_ALLOCATOR): Promise<Pipe> {
     const driver = path.join(__dirname, 'torch_driver.py');
-    const { threads } = this.#settings;
+    const { threads, device } = this.#settings;
     const counts = { OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) };
     const pipe = new Pipe('PyTorch', this.#python, [driver], { ...allocator, ...ENVIRONMENT, ...counts });
     this.#open.add(pipe);
-    const { version, isa } = await pipe.ask({ do: 'hello', threads });
+    const { version, isa } = await pipe.ask({ do: 'hello', threads, device });
     this.version = `${version} (${isa}, ${threads} threads, channels_last, tuned allocator)`;
     return pipe;
   }

@@ -18,12 +18,15 @@ os.dup2(2, 1)
 import numpy as np
 import torch
 
+# Where everything lies; hello() may make it "cuda".
+DEVICE = "cpu"
+
 DTYPES = {"f32": np.float32, "i32": np.int32, "u8": np.uint8}
 
 
 def as_torch(data, stored, layout):
     values = np.frombuffer(data, DTYPES[stored["dtype"]], stored["bytes"] // DTYPES[stored["dtype"]]().itemsize, stored["offset"])
-    tensor = torch.from_numpy(values.copy()).reshape(stored["shape"])
+    tensor = torch.from_numpy(values.copy()).reshape(stored["shape"]).to(DEVICE)
     if stored["dtype"] == "i32":
         return tensor.long()
     if layout == "filter":
@@ -38,7 +41,13 @@ def as_ours(tensor):
     tensor = tensor.detach().float()
     if tensor.dim() == 4:
         tensor = tensor.permute(0, 2, 3, 1)
-    return tensor.contiguous().numpy()
+    return tensor.contiguous().cpu().numpy()
+
+
+def finish():
+    """Waits for what a device was asked for."""
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
 
 
 class Task:
@@ -79,7 +88,7 @@ class Task:
 
     def precision(self):
         low = self.bf16 and self.kind != "kernel"
-        return torch.autocast("cpu", torch.bfloat16) if low else contextlib.nullcontext()
+        return torch.autocast(DEVICE, torch.bfloat16) if low else contextlib.nullcontext()
 
     def step(self):
         given = self.steps[self.done % len(self.steps)]
@@ -105,6 +114,7 @@ class Task:
         started = time.perf_counter()
         for _ in range(count):
             self.step()
+        finish()
         return (time.perf_counter() - started) * 1000
 
 
@@ -116,25 +126,39 @@ def ceilings():
         for _ in range(8):
             started = time.perf_counter()
             work()
+            finish()
             times.append(time.perf_counter() - started)
         return sorted(times[1:])[3]
 
     found = {}
+    size = 8192 if DEVICE == "cuda" else 2048
     for name, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16)):
-        a, b = torch.full((2048, 2048), 0.5, dtype=dtype), torch.full((2048, 2048), 0.5, dtype=dtype)
+        a, b = torch.full((size, size), 0.5, dtype=dtype), torch.full((size, size), 0.5, dtype=dtype)
         out = torch.empty_like(a)
-        found[name] = 2 * 2048**3 / median(lambda: torch.mm(a, b, out=out)) / 1e9
+        found[name] = 2 * size**3 / median(lambda: torch.mm(a, b, out=out)) / 1e9
     source = torch.full((2**26,), 0.5)
     target = torch.empty_like(source)
     found["copy"] = 8 * 2**26 / median(lambda: target.copy_(source)) / 1e9
     return found
 
 
+def hello(threads, device):
+    global DEVICE
+    torch.set_num_threads(threads)
+    DEVICE = device
+    if DEVICE == "cpu":
+        return {"version": torch.__version__, "isa": torch.backends.cpu.get_cpu_capability()}
+    torch.set_default_device(DEVICE)
+    # As ours: float32 products in float32.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+    return {"version": torch.__version__, "isa": torch.cuda.get_device_name()}
+
+
 def answer(tasks, request):
     do = request["do"]
     if do == "hello":
-        torch.set_num_threads(request["threads"])
-        return {"version": torch.__version__, "isa": torch.backends.cpu.get_cpu_capability()}
+        return hello(request["threads"], request["device"])
     if do == "ceilings":
         return ceilings()
     if do == "load":

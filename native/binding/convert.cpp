@@ -173,6 +173,8 @@ CompileOptions read_options(const Napi::Value& value) {
   options.backend.threads = static_cast<int>(read_integer(object.Get("threads"), 0, 256, "options.threads"));
   options.backend.device_index =
       static_cast<int>(read_integer(object.Get("deviceIndex"), 0, 1023, "options.deviceIndex"));
+  if (!object.Get("tf32").IsBoolean()) throw Error(Code::argument, "[compile] tf32 is a boolean");
+  options.backend.tf32 = object.Get("tf32").ToBoolean();
   options.backend.memory_limit = read_integer(object.Get("memoryLimit"), 0, INT64_MAX, "options.memoryLimit");
   const std::string precision = read_string(object.Get("precision"), "options.precision");
   if (precision != "float32" && precision != "bf16")

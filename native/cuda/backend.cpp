@@ -68,6 +68,7 @@ class CudaBackend final : public Backend, public Host {
         isa_(cat("sm_", facts_.device.sm)),
         limit_(options.memory_limit),
         bf16_(options.bf16),
+        tf32_(options.tf32),
         modules_(facts_.device.sm) {}
 
   ~CudaBackend() override {
@@ -168,7 +169,7 @@ class CudaBackend final : public Backend, public Host {
     if (blas_) return blas_.get();
     const Scope scope(opened());
     if (!blas_workspace_) blas_workspace_ = allocate(blas_bytes());
-    blas_ = std::make_unique<Blas>(stream_, blas_workspace_, blas_bytes());
+    blas_ = std::make_unique<Blas>(stream_, blas_workspace_, blas_bytes(), tf32_);
     return blas_.get();
   }
 
@@ -195,7 +196,7 @@ class CudaBackend final : public Backend, public Host {
   const Facts facts_;
   const std::string isa_;
   const int64_t limit_;
-  const bool bf16_;
+  const bool bf16_, tf32_;
   int64_t used_ = 0;
   Context context_ = nullptr;
   Stream stream_ = nullptr;

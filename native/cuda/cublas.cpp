@@ -11,7 +11,7 @@
 namespace gramian::cuda {
 namespace {
 
-constexpr int kPlain = 0, kTransposed = 1, kDefaultMath = 0, kLower = 0;
+constexpr int kPlain = 0, kTransposed = 1, kDefaultMath = 0, kTf32Math = 3, kLower = 0;
 
 struct Loaded {
   std::optional<BlasTable> table;
@@ -93,13 +93,13 @@ void fail_blas(const char* name, int code) {
 
 const std::string& blas_problem() { return loaded().problem; }
 
-Blas::Blas(Stream stream, void* workspace, int64_t workspace_bytes) {
+Blas::Blas(Stream stream, void* workspace, int64_t workspace_bytes, bool tf32) {
   table().create(&handle_);
   try {
     table().set_stream(handle_, stream);
     // A workspace of our own: without one, cuBLAS may allocate while a graph is captured.
     table().set_workspace(handle_, workspace, static_cast<size_t>(workspace_bytes));
-    table().set_math_mode(handle_, kDefaultMath);
+    table().set_math_mode(handle_, tf32 ? kTf32Math : kDefaultMath);
   } catch (...) {
     table().destroy.attempt(handle_);
     throw;

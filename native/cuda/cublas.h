@@ -53,7 +53,7 @@ struct Product {
 class Blas {
  public:
   /** `workspace` is device memory that stays for the handle's life. Throws ERR_DEVICE. */
-  Blas(Stream stream, void* workspace, int64_t workspace_bytes);
+  Blas(Stream stream, void* workspace, int64_t workspace_bytes, bool tf32);
   ~Blas();
   Blas(const Blas&) = delete;
   Blas& operator=(const Blas&) = delete;

@@ -1,7 +1,7 @@
 // Measures the rows of the benchmarks on this machine: its ceilings first, then ours and the peers that a checkout's
 // bench/peers.ts brings, in turns. Called by `gramian bench` through engine.ts. The rule easy to break: a ratio comes from
 // one run; peers, and our own bf16, are checked against our float32 results before any of them is timed.
-import { devices, type Precision } from '../compile';
+import { type DeviceInfo, devices, type Precision } from '../compile';
 import { modelNamed } from '../models';
 import { environment } from './bench/environment';
 import { growthOf } from './bench/growth';
@@ -43,7 +43,14 @@ export interface Field {
 
 /** Milliseconds in which the threads of one contender fall asleep before the next one's turn. */
 const SETTLE_MS = 50;
-const PRECISIONS = ['float32', 'bf16'] as const satisfies readonly Precision[];
+
+/** The device that is measured, and the precisions it has. */
+function placeOf({ device }: MeasureOptions): { device: DeviceInfo | undefined; precisions: readonly Precision[] } {
+  const found = devices().find(({ id, available }) => available && id === (device === 'cpu' ? 'cpu' : 'cuda'));
+  const cpu = devices().find(({ id }) => id === 'cpu');
+  const chosen = device === 'cuda' ? found : (found ?? cpu);
+  return { device: chosen, precisions: chosen?.id === 'cuda' ? ['float32'] : ['float32', 'bf16'] };
+}
 
 /** The rows that a command line asks for. */
 export function rowsFor(options: MeasureOptions, more: readonly Row[] = []): readonly Row[] {
@@ -65,9 +72,12 @@ export function rowsFor(options: MeasureOptions, more: readonly Row[] = []): rea
 async function settingOf(options: MeasureOptions, field: Field): Promise<Setting> {
   const { hosts = [], absent, probe = measureCeilings } = field;
   const cpu = devices().find(({ id }) => id === 'cpu');
-  const found = environment({ isa: cpu?.isa ?? 'unknown', threads: options.threads ?? cpu?.threads ?? 1 });
+  const { device, precisions } = placeOf(options);
+  const card = device?.id === 'cuda' ? device : undefined;
+  const threads = options.threads ?? cpu?.threads ?? 1;
+  const found = environment({ isa: cpu?.isa ?? 'unknown', threads, ...(card ? { card } : {}) });
   let ceilings: Record<string, Ceilings> = {};
-  for (const precision of PRECISIONS) {
+  for (const precision of precisions) {
     ceilings[`gramian ${precision}`] = await probe({ ...placementOf(options), precision });
   }
   for (const host of hosts) ceilings = { ...ceilings, ...(await host.ceilings?.()) };
@@ -126,9 +136,9 @@ async function check(row: Row, workload: Workload, trace: Trace, hosts: readonly
   return { peers, agreeing };
 }
 
-/** Rows without products have no bf16 of their own, and growth is shown in float32. */
-function hasBf16(row: Row, workload: Workload): boolean {
-  return row.group !== 'growth' && workload.work.flops > 0;
+/** Rows without products and devices without bf16 have none of their own, and growth is shown in float32. */
+function hasBf16(row: Row, workload: Workload, options: MeasureOptions): boolean {
+  return placeOf(options).precisions.includes('bf16') && row.group !== 'growth' && workload.work.flops > 0;
 }
 
 /** Our bf16 against our float32. */
@@ -159,7 +169,7 @@ async function measureRow(
   const placement = placementOf(options, row);
   const workload = row.build();
   const compared = row.peers && hosts.length > 0;
-  const low = hasBf16(row, workload);
+  const low = hasBf16(row, workload, options);
   const trace = compared || low ? await traceOurs(workload, placement) : undefined;
   const bf16 = low ? await checkBf16(workload, placement, trace!) : undefined;
   const checked = compared ? await check(row, workload, trace!, hosts) : { peers: {}, agreeing: [] };

@@ -57,7 +57,13 @@ describe('patience', () => {
 });
 
 describe('tfjs-node', () => {
-  const settings = { folder, threads: 1, peers: PEERS.filter(({ id }) => id === 'tfjs-node'), patience: 60 };
+  const settings = {
+    folder,
+    threads: 1,
+    device: 'cpu' as const,
+    peers: PEERS.filter(({ id }) => id === 'tfjs-node'),
+    patience: 60,
+  };
 
   /** A package of that name whose code is `source`, in a folder of its own that has it in its node_modules. */
   function installed(name: string, source: string): { root: string; made: string } {

@@ -6,7 +6,15 @@ import { type NativePlan, native, type WireGraph } from '../../src/native';
 
 type Loose = Record<string, unknown>;
 
-const options = { device: 'cpu', isa: 'auto', threads: 1, precision: 'float32', deviceIndex: 0, memoryLimit: 0 };
+const options = {
+  device: 'cpu',
+  isa: 'auto',
+  threads: 1,
+  precision: 'float32',
+  deviceIndex: 0,
+  memoryLimit: 0,
+  tf32: false,
+};
 
 /** h = x w; y = relu(h); p is a param that `ema` updates. */
 function right() {

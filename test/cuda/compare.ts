@@ -1,4 +1,4 @@
-// The same training on the software CUDA device and on the CPU. Used by train.test.ts and by hand for more steps.
+// The same training on the software CUDA device and on the CPU. Used by train.test.ts and twentySteps.ts.
 import { type CompileOptions, compile } from '../../src/compile';
 import { loadData } from '../../src/data/load';
 import { syntheticFaces } from '../../src/data/synthetic';
@@ -61,4 +61,17 @@ export async function mnistSteps(method: 'bp' | 'cka', steps: number): Promise<T
 export async function cfpnSteps(steps: number): Promise<Trained> {
   const data = await syntheticFaces({ count: 64, seed: 5 });
   return compare({ model: modelNamed('cfpn'), data, side: 48, batch: 8, method: 'cka', lr: 1e-4 }, steps);
+}
+
+/** The largest difference of a loss relative to that step's largest. */
+export function furthest({ cuda, cpu, units }: Trained): number {
+  let most = 0;
+  for (let begin = 0; begin < cpu.length; begin += units) {
+    const want = cpu.subarray(begin, begin + units);
+    const size = Math.max(...want.map(Math.abs));
+    want.forEach((value, i) => {
+      most = Math.max(most, Math.abs(cuda[begin + i]! - value) / size);
+    });
+  }
+  return most;
 }

@@ -6,6 +6,7 @@ import { compile, devices, type Plan } from '../../src/compile';
 import { ArgumentError, DeviceError, ExecutionError } from '../../src/errors';
 import { Graph } from '../../src/graph/graph';
 import * as ops from '../../src/graph/ops';
+import { generator } from '../kernels/fills';
 import { workBetween } from './counting';
 import { alive, device, findings, images, report, settled, useImage } from './device';
 import { feedsOf, perceptron } from './perceptron';
@@ -70,6 +71,24 @@ describe.skipIf(images.length === 0)('a plan on cuda', () => {
       blockingCopies: spent('blockingCopies'),
       synchronisations: spent('synchronisations'),
     }).toEqual({ graphLaunches: 1, allocations: 0, frees: 0, blockingCopies: 0, synchronisations: 1 });
+  });
+
+  it('rounds the factors of products to TF32 only where that is asked for', async () => {
+    useImage('ptx80');
+    const graph = new Graph();
+    const y = ops.matmul(graph.input('x', [16, 64]), graph.input('w', [64, 16]));
+    const random = generator(9);
+    const feeds = { x: new Float32Array(1024).map(random), w: new Float32Array(1024).map(random) };
+    const product = async (device: 'cpu' | 'cuda', tf32: boolean) => {
+      using plan = compile(graph, { outputs: { y }, device, tf32 });
+      return (await plan.step(feeds)).y!;
+    };
+    const want = await product('cpu', true);
+    expect(relative(await product('cuda', false), want)).toBeLessThan(1e-6);
+    const far = relative(await product('cuda', true), want);
+    expect(far).toBeGreaterThan(1e-5);
+    expect(far).toBeLessThan(1e-3);
+    expect(() => compile(graph, { outputs: { y }, tf32: 1 as never })).toThrow('tf32 is a boolean, got number 1');
   });
 
   it('updates all parameters by one launch', async () => {

@@ -1,5 +1,5 @@
 // Training on device cuda against the CPU, step by step: a small net on MNIST by both methods, and a few steps of CFPN with its
-// local objectives; the long comparison is scripts/compare-cuda.ts. The rule easy to break: both devices draw the same batches,
+// local objectives; twenty are npx tsx test/cuda/twentySteps.ts. The rule easy to break: both devices draw the same batches,
 // so losses are compared step for step.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
@@ -7,24 +7,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { root } from '../softcuda/client';
-import { mnistSteps, type Trained } from './compare';
+import { cfpnSteps, furthest, mnistSteps } from './compare';
 import { findings, images, useImage } from './device';
 
-/** The largest difference of a loss relative to that step's largest. */
-function furthest({ cuda, cpu, units }: Trained): number {
-  let most = 0;
-  for (let begin = 0; begin < cpu.length; begin += units) {
-    const want = cpu.subarray(begin, begin + units);
-    const size = Math.max(...want.map(Math.abs));
-    want.forEach((value, i) => {
-      most = Math.max(most, Math.abs(cuda[begin + i]! - value) / size);
-    });
-  }
-  return most;
-}
-
 describe.skipIf(images.length === 0)('training on cuda', () => {
-  it.each(['bp'] as const)('a small net on MNIST has the losses of the cpu, by %s', async (method) => {
+  it.each(['bp', 'cka'] as const)('a small net on MNIST has the losses of the cpu, by %s', async (method) => {
     useImage('ptx80');
     const trained = await mnistSteps(method, 50);
     expect(trained.cpu.every(Number.isFinite)).toBe(true);
@@ -32,6 +19,15 @@ describe.skipIf(images.length === 0)('training on cuda', () => {
     process.stdout.write(`gates: MNIST, ${method}, 50 steps: losses within ${far.toExponential(1)} (at most 1e-3)\n`);
     expect(far).toBeLessThan(1e-3);
     expect(trained.cpu.at(-1)).toBeLessThan(trained.cpu[trained.units - 1]!);
+    expect(findings()).toEqual([]);
+  });
+
+  it('CFPN has the losses of the cpu, by cka', async () => {
+    useImage('ptx80');
+    const trained = await cfpnSteps(1);
+    const far = furthest(trained);
+    process.stdout.write(`gates: CFPN 48x48, batch 8, 1 step: losses within ${far.toExponential(1)} (at most 1e-4)\n`);
+    expect(far).toBeLessThan(1e-4);
     expect(findings()).toEqual([]);
   });
 

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import os from 'node:os';
 import path from 'node:path';
+import type { DeviceInfo } from '../../compile';
 import { version } from '../version';
 
 export interface Environment {
@@ -12,6 +13,8 @@ export interface Environment {
   readonly threads: number;
   readonly node: string;
   readonly gramian: string;
+  /** The CUDA device that computed, where one did. */
+  readonly card?: DeviceInfo;
   /** Short hash, with `+` behind it when files differ from it; absent outside a checkout. */
   readonly commit?: string;
   /** One, five and fifteen minutes, before the first measurement. */
@@ -34,7 +37,7 @@ function commit(): string | undefined {
   return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '-uno') ? '+' : ''}`;
 }
 
-export function environment(engine: { isa: string; threads: number }): Environment {
+export function environment(engine: { isa: string; threads: number; card?: DeviceInfo }): Environment {
   const found = commit();
   return {
     cpu: os.cpus()[0]?.model ?? 'unknown',
@@ -42,6 +45,7 @@ export function environment(engine: { isa: string; threads: number }): Environme
     memoryGiB: Math.round(os.totalmem() / 2 ** 30),
     isa: engine.isa,
     threads: engine.threads,
+    ...(engine.card ? { card: engine.card } : {}),
     node: process.version,
     gramian: version(),
     ...(found === undefined ? {} : { commit: found }),

@@ -1,6 +1,6 @@
 // Our side of a benchmark row: compiled, run for the check, timed. Called by bench.ts and, for the peak of memory, by
 // bench/. The rule easy to break: the plan of a step that is timed returns only small outputs; the plan that is checked is another.
-import { type CompileOptions, compile } from '../../compile';
+import { type CompileOptions, compile, devices } from '../../compile';
 import { Graph, type TensorData } from '../../graph/graph';
 import * as ops from '../../graph/ops';
 import { CompiledModel } from '../../train/compiledModel';
@@ -86,7 +86,8 @@ export function contend(workload: Workload, placement: Placement): Ours {
   };
 }
 
-const PRODUCT = 2048;
+/** Rows of a square that keeps a device busy for some milliseconds. */
+const PRODUCT = { cpu: 2048, cuda: 8192 } as const;
 const COPIED = 2 ** 26;
 const TURNS = 7;
 
@@ -104,11 +105,13 @@ async function timeOf(graph: Graph, first: ReturnType<typeof ops.slice>, placeme
 /** A large product, in the placement's precision, and a large copy by our own kernels. */
 export async function measureCeilings(placement: Placement): Promise<Ceilings> {
   const product = new Graph({ training: false });
-  const square = (name: string) => product.state(name, [PRODUCT, PRODUCT], 'f32', 0.5);
+  const onCuda = placement.device !== 'cpu' && devices().some(({ id, available }) => id === 'cuda' && available);
+  const size = PRODUCT[onCuda ? 'cuda' : 'cpu'];
+  const square = (name: string) => product.state(name, [size, size], 'f32', 0.5);
   const y = ops.matmul(square('a'), square('b'));
   const productMs = await timeOf(product, ops.slice(y, [0, 0], [1, 1]), placement);
   const copy = new Graph({ training: false });
   const copied = ops.affine(copy.state('x', [COPIED / 4096, 4096], 'f32', 0.5), { scale: 2 });
   const copyMs = await timeOf(copy, ops.slice(copied, [0, 0], [1, 1]), placement);
-  return { gflops: (2 * PRODUCT ** 3) / productMs / 1e6, gbps: (8 * COPIED) / copyMs / 1e6 };
+  return { gflops: (2 * size ** 3) / productMs / 1e6, gbps: (8 * COPIED) / copyMs / 1e6 };
 }

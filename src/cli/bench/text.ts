@@ -17,9 +17,10 @@ const milliseconds = (value: number): string => `${short(value)} ms`.padStart(12
 const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
 
 function settingLines({ environment, ceilings, peers, absent = {} }: Setting): string {
-  const { cpu, cores, isa, threads, node, gramian, commit, load } = environment;
+  const { cpu, cores, isa, threads, card, node, gramian, commit, load } = environment;
   const lines = [
     `${cpu}, ${cores} cores, ${isa}, ${threads} threads, Node ${node}, gramian ${gramian}${commit ? ` ${commit}` : ''}, load ${load.join(' ')}`,
+    ...(card ? [`${card.name}, ${card.isa}, driver for CUDA ${card.driver}, ${card.image}`] : []),
     ...Object.entries(ceilings).map(
       ([name, { gflops, gbps }]) => `ceiling ${name}: ${formatCount(gflops)} GFLOP/s, copy ${formatCount(gbps)} GB/s`,
     ),
