@@ -11,7 +11,7 @@ constexpr uint32_t kTile = 32, kShares = 8;
 /** A block of 32 vectors of columns by 8 shares of the rows. */
 template <int V>
 __device__ __forceinline__ void centre(const CentreParams& p) {
-  __shared__ Floats<V> shares[kShares][32];
+  __shared__ __align__(16) float shares[kShares][32 * V];
   const uint32_t lane = threadIdx.x % 32, share = threadIdx.x / 32, vector = blockIdx.x * 32 + lane;
   const bool idle = vector >= p.vectors;
   const float* z = p.z + vector * V;
@@ -25,18 +25,18 @@ __device__ __forceinline__ void centre(const CentreParams& p) {
       for (int k = 0; k < V; ++k) sum.lane[k] += x.lane[k] - first.lane[k];
     }
   }
-#pragma unroll
-  for (int k = 0; k < V; ++k) shares[share][lane].lane[k] = sum.lane[k];
+  store<V>(&shares[share][lane * V], sum);
   __syncthreads();
   if (idle) return;
-  Floats<V> mean;
+  Floats<V> mean = zeros<V>();
 #pragma unroll
-  for (int k = 0; k < V; ++k) {
-    float total = 0;
+  for (uint32_t i = 0; i < kShares; ++i) {
+    const Floats<V> one = load<V>(&shares[i][lane * V]);
 #pragma unroll
-    for (uint32_t i = 0; i < kShares; ++i) total += shares[i][lane].lane[k];
-    mean.lane[k] = total / static_cast<float>(p.rows);
+    for (int k = 0; k < V; ++k) mean.lane[k] += one.lane[k];
   }
+#pragma unroll
+  for (float& one : mean.lane) one /= static_cast<float>(p.rows);
 #pragma unroll 4
   for (uint32_t i = share; i < p.rows; i += kShares) {
     Floats<V> x = load<V>(z + i * p.pitch_z);

@@ -179,13 +179,15 @@ extern "C" __global__ void __launch_bounds__(128, 8) hsicRows(const HsicParams p
 // are ordered like their bits). Counts are whole numbers, so the order in which they are added does not matter.
 extern "C" __global__ void __launch_bounds__(1024) hsicMedian(const HsicMedianParams p) {
   constexpr uint32_t bins = 2048, threads = 1024;
-  __shared__ uint32_t counts[bins], totals[32], found[2];
+  __shared__ __align__(8) uint32_t counts[bins];
+  __shared__ uint32_t totals[32], found[2];
+  auto* const pairs = reinterpret_cast<uint2*>(counts);
   const uint32_t t = threadIdx.x, lane = t % 32, warp = t / 32;
   uint32_t prefix = 0, rank = p.rank;
 #pragma unroll 1
   for (int shift = 21; shift > -11; shift -= 11) {
     const int low = shift < 0 ? 0 : shift, width = shift < 0 ? 11 + shift : 11;
-    counts[2 * t] = counts[2 * t + 1] = 0;
+    pairs[t] = make_uint2(0, 0);
     __syncthreads();
     for (uint32_t i = t; i < p.count; i += threads) {
       const uint32_t bits = __float_as_uint(p.list[i]);
@@ -194,7 +196,7 @@ extern "C" __global__ void __launch_bounds__(1024) hsicMedian(const HsicMedianPa
         atomicAdd(&counts[bits >> low & ((1u << width) - 1)], 1u);
     }
     __syncthreads();
-    const uint32_t first = counts[2 * t], both = first + counts[2 * t + 1];
+    const uint32_t first = pairs[t].x, both = first + pairs[t].y;
     uint32_t sum = both;
 #pragma unroll
     for (int step = 1; step < 32; step *= 2) {

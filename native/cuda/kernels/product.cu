@@ -1,15 +1,10 @@
 // Products with float32 sums: pointwise and general convolutions, their gradients, and products that end in a
-// batchNorm. Launched by products.cpp. A block of 256 makes 128 x N of y from slices of 16 terms in two buffers of
-// shared memory; a thread makes rows by 4 columns. The rule easy to break: element (k, i) of a slice lies at i ^ 8 (k /
-// 4), which keeps both the stores across terms and the loads along rows free of conflicts.
-#include "norm.cuh"
+// batchNorm. Launched by products.cpp. A block makes 128 x N of y from slices (slice.cuh) in two buffers of shared
+// memory. The rule easy to break: a thread fetches for one slice while it multiplies the one before.
 #include "product.h"
+#include "slice.cuh"
 
 namespace gramian::cuda {
-
-constexpr uint32_t kM = 128, kTerms = 16;
-
-__device__ __forceinline__ uint32_t swizzled(uint32_t k, uint32_t i) { return i ^ (k / 4 % 4 * 8); }
 
 struct Pixel {
   uint32_t image;
@@ -159,29 +154,6 @@ union Memory {
   float rows[kM / 2][N];
 };
 
-/** sum += the slice's terms for rows `row` on and columns `col` on. */
-template <int N, int R>
-__device__ __forceinline__ void multiply(const float (&a)[kTerms][kM], const float (&b)[kTerms][N], uint32_t row,
-                                         uint32_t col, Floats<4> (&sum)[R]) {
-  const float *a_term = a[0], *b_term = b[0];
-#pragma unroll 1
-  for (uint32_t swizzle = 0; swizzle < 32; swizzle += 8, a_term += 4 * kM, b_term += 4 * N) {
-    const float *lefts = a_term + (row ^ swizzle), *rights = b_term + (col ^ swizzle);
-#pragma unroll
-    for (uint32_t i = 0; i < 4; ++i) {
-      const Floats<4> right = load<4>(rights + i * N);
-#pragma unroll
-      for (int r = 0; r < R; r += 4) {
-        const Floats<4> left = load<4>(lefts + i * kM + r);
-#pragma unroll
-        for (int j = 0; j < 4; ++j)
-#pragma unroll
-          for (int c = 0; c < 4; ++c) sum[r + j].lane[c] = fmaf(left.lane[j], right.lane[c], sum[r + j].lane[c]);
-      }
-    }
-  }
-}
-
 /** 64 rows of a block's sums from shared memory to y, perhaps normalised. */
 template <bool Transposed, int N>
 __device__ __forceinline__ void write_rows(const ProductParams& p, const float (&rows)[kM / 2][N], uint32_t m0,
@@ -247,7 +219,7 @@ __device__ __forceinline__ void write(const ProductParams& p, float (&rows)[kM /
 
 template <bool Transposed, int N>
 __device__ __forceinline__ void product(const ProductParams& p) {
-  constexpr int R = kM * N / 4 / 256;
+  constexpr int R = kRows<N>;
   __shared__ __align__(16) Memory<N> memory;
   auto& slices = memory.slices;
   const uint32_t m0 = blockIdx.x * kM, n0 = blockIdx.y * N, chunk = blockIdx.z / p.groups,
@@ -255,8 +227,7 @@ __device__ __forceinline__ void product(const ProductParams& p) {
   const uint32_t begin = chunk * p.chunk, end = min(p.k, begin + p.chunk);
   LeftSide<Transposed> left(p, p.a.data + group * p.group_a, m0, end);
   RightSide<N> right(p, p.b.data + group * p.group_b, n0, end);
-  const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const uint32_t row = (warp / (N / 32) * 4 + lane / 8) * R, col = (warp % (N / 32) * 8 + lane % 8) * 4;
+  const uint32_t row = first_row<N>(), col = first_column<N>();
   Floats<4> sum[R];
 #pragma unroll
   for (auto& one : sum) one = zeros<4>();

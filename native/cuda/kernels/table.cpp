@@ -3,16 +3,18 @@
 
 namespace gramian::cuda {
 
-extern const KernelList kBatchNormKernels, kBroadcastKernels, kConv2dKernels, kDatasetKernels, kDropoutKernels,
-    kElementwiseKernels, kGatherKernels, kGramKernels, kHsicKernels, kMatmulKernels, kOptimizerKernels, kPoolKernels,
-    kReduceKernels, kResizeKernels, kShapeKernels, kSoftmaxKernels;
+extern const KernelList kBatchNormKernels, kBroadcastKernels, kConv2dKernels, kDatasetKernels,
+    kDepthwiseBackwardKernels, kDropoutKernels, kElementwiseKernels, kGatherKernels, kGramKernels, kHsicKernels,
+    kMatmulKernels, kOptimizerKernels, kPoolKernels, kReduceKernels, kResizeKernels, kSeparableKernels, kShapeKernels,
+    kSoftmaxKernels;
 
 namespace {
 
 const KernelList* const kLists[] = {
-    &kBatchNormKernels, &kBroadcastKernels, &kConv2dKernels, &kDatasetKernels, &kDropoutKernels,   &kElementwiseKernels,
-    &kGatherKernels,    &kGramKernels,      &kHsicKernels,   &kMatmulKernels,  &kOptimizerKernels, &kPoolKernels,
-    &kReduceKernels,    &kResizeKernels,    &kShapeKernels,  &kSoftmaxKernels,
+    &kBatchNormKernels, &kBroadcastKernels,   &kConv2dKernels,  &kDatasetKernels, &kDepthwiseBackwardKernels,
+    &kDropoutKernels,   &kElementwiseKernels, &kGatherKernels,  &kGramKernels,    &kHsicKernels,
+    &kMatmulKernels,    &kOptimizerKernels,   &kPoolKernels,    &kReduceKernels,  &kResizeKernels,
+    &kSeparableKernels, &kShapeKernels,       &kSoftmaxKernels,
 };
 
 }  // namespace
@@ -30,7 +32,6 @@ bool fuses(Fusion fusion) {
     case Fusion::backward:
     case Fusion::separable:
     case Fusion::finish:
-      return false;
     case Fusion::residual:
       return true;
   }
