@@ -71,8 +71,10 @@ export async function settled(known = 0): Promise<number> {
   return alive() - known;
 }
 
-/** Waits for the last backend to go, then drops what reports say of its kernels: they would grow with every module loaded. */
+/** Waits for the last backend to go, then drops what reports say of its kernels: they would grow with every module loaded, and
+ * tests of many plans would slow down. Nothing on a card. */
 export async function forget(): Promise<void> {
+  if (onCard) return;
   await settled();
   device().configure('forget');
 }
