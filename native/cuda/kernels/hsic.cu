@@ -41,23 +41,25 @@ __device__ __forceinline__ void kernel_row(const HsicParams& p, uint32_t i) {
   if (p.sigma && i == 0 && threadIdx.x == 0) *p.sigma = static_cast<float>(sqrt(g / (2 * p.features)));
 }
 
-/** Of row i of the matrices that are wanted. */
+/** Of row i of the matrices that are wanted. Summed together, because a block's sums cost more barriers than adds. */
 __device__ __forceinline__ void statistics_row(const HsicParams& p, uint32_t i) {
   const double m = p.m, others = p.m > 2 ? m - 2 : 1;
-#pragma unroll 1
+  double sum[2 * kStatCount] = {};
+#pragma unroll
   for (uint32_t s = 0; s < kStatCount; ++s) {
     if (!(p.wanted >> s & 1)) continue;
-    const HsicMatrix matrix = p.of[s];
-    double sum[2] = {};
 #pragma unroll 1
     for (uint32_t j = threadIdx.x; j < p.m; j += kBlock) {
-      const double x = number(matrix, i, j);
-      sum[0] += x, sum[1] += x * x;
+      const double x = number(p.of[s], i, j);
+      sum[2 * s] += x, sum[2 * s + 1] += x * x;
     }
-    block_sums<kBlock>(sum);
-    if (threadIdx.x > 0) continue;
+  }
+  block_sums<kBlock>(sum);
+#pragma unroll
+  for (uint32_t s = 0; s < kStatCount; ++s) {
+    if (threadIdx.x != 32 * s || !(p.wanted >> s & 1)) continue;
     double* to = p.statistics + kStatistics * s * p.m + i;
-    to[0] = sum[0] / m, to[p.m] = (sum[0] - number(matrix, i, i)) / others, to[2 * p.m] = sum[1];
+    to[0] = sum[2 * s] / m, to[p.m] = (sum[2 * s] - number(p.of[s], i, i)) / others, to[2 * p.m] = sum[2 * s + 1];
   }
 }
 
@@ -81,15 +83,19 @@ struct Operands {
 
   __device__ __forceinline__ Operands(const HsicParams& p, uint32_t i) {
     const double m = p.m;
+    double grand[2 * kStatCount] = {};
 #pragma unroll
     for (uint32_t s = 0; s < kStatCount; ++s) {
       const double* mean = p.statistics + kStatistics * s * p.m;
-      double grand[2] = {};
 #pragma unroll 1
-      for (uint32_t j = threadIdx.x; j < p.m; j += kBlock) grand[0] += mean[j], grand[1] += mean[p.m + j];
-      block_sums<kBlock>(grand);
-      of[s] = {p.of[s].data + i * p.of[s].pitch, mean, p.m, mean[i] - grand[0] / m,
-               mean[p.m + i] - grand[1] / (p.m > 1 ? m - 1 : 1)};
+      for (uint32_t j = threadIdx.x; j < p.m; j += kBlock) grand[2 * s] += mean[j], grand[2 * s + 1] += mean[p.m + j];
+    }
+    block_sums<kBlock>(grand);
+#pragma unroll
+    for (uint32_t s = 0; s < kStatCount; ++s) {
+      const double* mean = p.statistics + kStatistics * s * p.m;
+      of[s] = {p.of[s].data + i * p.of[s].pitch, mean, p.m, mean[i] - grand[2 * s] / m,
+               mean[p.m + i] - grand[2 * s + 1] / (p.m > 1 ? m - 1 : 1)};
     }
   }
 };
@@ -258,7 +264,7 @@ extern "C" __global__ void __launch_bounds__(128, 8) hsicGradient(const HsicPara
   __shared__ double shares[kBlock], sum[kSumPitch];
   const uint32_t i = blockIdx.x, t = threadIdx.x;
   double part = 0;
-#pragma unroll 1
+#pragma unroll 8
   for (uint32_t row = t / kSumPitch; row < p.m; row += kBlock / kSumPitch)
     part += p.sums[row * kSumPitch + t % kSumPitch];
   shares[t] = part;
@@ -273,10 +279,11 @@ extern "C" __global__ void __launch_bounds__(128, 8) hsicGradient(const HsicPara
   const Terms terms = terms_of(p, sum, n, nx, ny);
   if (i == 0 && t == 0) write_report(p, sum, terms, n, nx, ny);
   double grand[1] = {};
-  if (p.kind == HsicKind::nhsic)
+  if (p.kind == HsicKind::nhsic) {
 #pragma unroll 1
     for (uint32_t row = t; row < p.m; row += kBlock) grand[0] += p.row_means[row] / static_cast<double>(p.m);
-  block_sums<kBlock>(grand);
+    block_sums<kBlock>(grand);
+  }
   const double g = p.gaussian ? bandwidth(p) : 0, scale = g > 0 ? 2 / g : 0;
   double others[1] = {};
   float* to = p.gradient + i * p.pitch_gradient;
@@ -290,6 +297,7 @@ extern "C" __global__ void __launch_bounds__(128, 8) hsicGradient(const HsicPara
     }
     to[j] = static_cast<float>(s);
   }
+  if (!p.gaussian) return;
   block_sums<kBlock>(others);
-  if (p.gaussian && t == 0) to[i] = static_cast<float>(-others[0]);
+  if (t == 0) to[i] = static_cast<float>(-others[0]);
 }
