@@ -14,7 +14,7 @@ namespace gramian::cuda {
 namespace {
 
 constexpr int64_t kAlign = 256;
-constexpr int kOldestSm = 75;
+constexpr int kOldestSm = 75, kOldestBf16Sm = 80;
 
 /** A device as the driver describes it. */
 struct Facts {
@@ -56,6 +56,15 @@ std::string problem_of(const Facts& facts) {
   if (sm < kOldestSm) return cat(facts.name, " is sm_", sm, ", expected sm_", kOldestSm, " (RTX 20 series) or newer");
   if (image_name(sm).empty()) return cat("the addon holds no kernels for ", facts.name, " (sm_", sm, ")");
   return blas_problem();
+}
+
+/** Why this device cannot multiply bfloat16; empty when it can. */
+std::string bf16_problem(const Facts& facts) {
+  const Image* image = choose_image("product_bf16", facts.device.sm);
+  const int sm = image && image->ptx ? image->sm : facts.device.sm;
+  if (sm >= kOldestBf16Sm) return "";
+  return cat(facts.name, " runs kernels of sm_", sm, ", whose tensor cores do not multiply bfloat16: expected sm_",
+             kOldestBf16Sm, " (RTX 30 series) or newer, or precision float32");
 }
 
 /** Why CUDA is off before any device was looked at. */
@@ -252,7 +261,6 @@ DeviceReport report() {
 }
 
 std::unique_ptr<Backend> create(const BackendOptions& options) {
-  if (options.bf16) throw Error(Code::argument, "[cuda] expected precision float32, got bf16, which cuda has not yet");
   std::string problem = early_problem();
   Facts facts;
   if (problem.empty()) {
@@ -260,6 +268,8 @@ std::unique_ptr<Backend> create(const BackendOptions& options) {
     problem = problem_of(facts);
   }
   if (!problem.empty()) throw Error(Code::device, cat("[cuda] the device is not available: ", problem));
+  if (options.bf16) problem = bf16_problem(facts);
+  if (!problem.empty()) throw Error(Code::device, cat("[cuda] precision bf16 is not available: ", problem));
   return std::make_unique<CudaBackend>(options, std::move(facts));
 }
 

@@ -1,5 +1,5 @@
 // The same training on the software CUDA device and on the CPU. Used by train.test.ts and twentySteps.ts.
-import { type CompileOptions, compile } from '../../src/compile';
+import { type CompileOptions, compile, type Precision } from '../../src/compile';
 import { loadData } from '../../src/data/load';
 import { syntheticFaces } from '../../src/data/synthetic';
 import type { ImageDataset } from '../../src/data/types';
@@ -24,6 +24,7 @@ interface Setting {
   readonly batch: number;
   readonly method: 'bp' | 'cka';
   readonly lr: number;
+  readonly precision?: Precision;
 }
 
 /** What a step computes, with every draw fixed. */
@@ -45,7 +46,7 @@ function graphOf({ model, data, side, batch, method, lr }: Setting): {
 async function compare(setting: Setting, steps: number): Promise<Trained> {
   const losses = async (device: CompileOptions['device'] & string): Promise<Float32Array> => {
     const { graph, outputs } = graphOf(setting);
-    using plan = compile(graph, { outputs, device });
+    using plan = compile(graph, { outputs, device, precision: setting.precision ?? 'float32' });
     return (await plan.run(steps)).losses as Float32Array;
   };
   const cpu = await losses('cpu');
@@ -60,9 +61,12 @@ function smallNet(x: Tensor, { classes }: { classes: number }): Tensor {
   return graph.unit('head', () => dense('fc', ops.globalAvgPool(second), classes));
 }
 
-export async function mnistSteps(method: 'bp' | 'cka', steps: number): Promise<Trained> {
+export async function mnistSteps(method: 'bp' | 'cka', steps: number, precision?: Precision): Promise<Trained> {
   const { train } = await loadData('mnist', { limit: 400 });
-  return compare({ model: smallNet, data: train, side: 14, batch: 16, method, lr: 0.01 }, steps);
+  return compare(
+    { model: smallNet, data: train, side: 14, batch: 16, method, lr: 0.01, ...(precision && { precision }) },
+    steps,
+  );
 }
 
 /** CFPN of the papers at 48x48, batch 8. */

@@ -1,5 +1,5 @@
 // The backward of a unit's front, made by native/plan/fuse_backward.cpp: one pass over x (depthwise_backward.cu),
-// behind the gradient of the pointwise convolution by cuBLAS where there was one. in: dy or its pooled cells, w, x,
+// behind the gradient of the pointwise convolution (products.h) where there was one. in: dy or its pooled cells, w, x,
 // mean, variance, gamma, beta (, v) (, other). out: dw, dgamma, dbeta (, dz). The rule easy to break: chunks follow
 // from shapes.
 #include "cuda/kernels/depthwise_backward.h"
@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "cuda/kernels/norms.h"
+#include "cuda/kernels/products.h"
 #include "cuda/kernels/windows.h"
 
 namespace gramian::cuda {
@@ -57,11 +58,22 @@ View gradient_of(const Call& call, void* memory) {
   return dy;
 }
 
+int64_t gradient_bytes(const Call& call) {
+  return ceil_div(gradient_of(call, nullptr).count(), 64) * 64 * int64_t{sizeof(float)};
+}
+
+/** The gradient by what a pointwise convolution read: dy times its filter. */
+PlainProduct pointwise_product(const Call& call, const View& gradient) {
+  PlainProduct product = {call.in[0], call.in[7], gradient};
+  product.trans_b = true;
+  return product;
+}
+
 void prepare(Call& call) {
   call.variant = pointwise(call) ? "pointwise" : pooled(call) ? "pooled" : "dense";
-  call.uses_blas = pointwise(call);
   call.workspace_bytes = sums_bytes(call);
-  if (pointwise(call)) call.workspace_bytes += gradient_of(call, nullptr).count() * int64_t{sizeof(float)};
+  if (pointwise(call))
+    call.workspace_bytes += gradient_bytes(call) + pointwise_product(call, gradient_of(call, nullptr)).prepare(call);
 }
 
 bool pairs_fit(const View& view) {
@@ -124,14 +136,7 @@ void run(const Call& call, Queue& queue) {
   const View& x = call.in[2];
   char* const memory = static_cast<char*>(call.workspace);
   const View dy = gradient_of(call, memory + sums_bytes(call));
-  if (pointwise(call)) {
-    const View &from = call.in[0], &v = call.in[7];
-    Product product;
-    product.m = from.rows, product.n = x.cols, product.k = from.cols;
-    product.a = from.matrix(), product.b = v.matrix(), product.y = dy.matrix();
-    product.trans_b = true;
-    queue.blas().product(product);
-  }
+  if (pointwise(call)) pointwise_product(call, dy).run(call, memory + sums_bytes(call) + gradient_bytes(call), queue);
   const int64_t width = width_of(call, dy);
   const Cut cut(call, width);
   const Norm norm = norm_of(call, 3, "bn");

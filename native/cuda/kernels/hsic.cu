@@ -48,7 +48,7 @@ __device__ __forceinline__ void statistics_row(const HsicParams& p, uint32_t i) 
   if (!(p.wanted >> s & 1)) return;
   const HsicMatrix matrix = p.of[s];
   double sum[2] = {};
-#pragma unroll 1
+#pragma unroll 4
   for (uint32_t j = lane; j < p.m; j += 32) {
     const double x = number(matrix, i, j);
     sum[0] += x, sum[1] += x * x;
@@ -94,7 +94,7 @@ struct Operands {
     const double* mean = p.statistics + kStatistics * s * p.m;
     const double m = p.m;
     double grand[2] = {};
-#pragma unroll 1
+#pragma unroll 4
     for (uint32_t j = lane; j < p.m; j += 32) grand[0] += mean[j], grand[1] += mean[p.m + j];
     warp_sums(grand);
     if (lane > 0) return;
@@ -280,7 +280,7 @@ extern "C" __global__ void __launch_bounds__(128, 8) hsicGradient(const HsicPara
   __shared__ Terms terms;
   const uint32_t i = blockIdx.x, t = threadIdx.x;
   double part = 0;
-#pragma unroll 1
+#pragma unroll 8
   for (uint32_t row = t / kSumPitch; row < p.m; row += kBlock / kSumPitch)
     part += p.sums[row * kSumPitch + t % kSumPitch];
   shares[t] = part;
@@ -315,6 +315,7 @@ extern "C" __global__ void __launch_bounds__(128, 8) hsicGradient(const HsicPara
     }
     to[j] = static_cast<float>(s);
   }
+  if (!p.gaussian) return;
   block_sums<kBlock>(others);
-  if (p.gaussian && t == 0) to[i] = static_cast<float>(-others[0]);
+  if (t == 0) to[i] = static_cast<float>(-others[0]);
 }

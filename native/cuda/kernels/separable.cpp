@@ -1,7 +1,7 @@
 // A whole separable convolution, made by native/plan/fuse_separable.cpp: one pass (separable.cu) where the window is
-// 3x3 with stride 1, else the ops it stands for. in: x, depthwise filter, (mean, variance, gamma, beta,) pointwise
-// filter. out: y, then as the attributes say u, p, mean and variance. The rule easy to break: blocks and tiles follow
-// from shapes alone, because the moments of y are summed block by block.
+// 3x3 with stride 1 and factors float32, else the ops it stands for. in: x, depthwise filter, (mean, variance, gamma,
+// beta,) pointwise filter. out: y, then as the attributes say u, p, mean and variance. The rule easy to break: blocks
+// and tiles follow from shapes alone, because the moments of y are summed block by block.
 #include "cuda/kernels/separable.h"
 
 #include "cuda/kernels/conv_shape.h"
@@ -22,6 +22,7 @@ struct Separable {
   ConvShape shape;
   int64_t outputs;
   const View *u = nullptr, *p = nullptr, *mean = nullptr, *variance = nullptr;
+  bool bf16;
   int64_t cell_h, cell_w, cell_top = 0, cell_left = 0, cells_h = 1, cells_w = 1;
 
   explicit Separable(const Call& call) {
@@ -29,7 +30,7 @@ struct Separable {
     View map = y;  // the depthwise result
     map.shape.back() = call.in[0].cols;
     shape = conv_shape(call, call.in[0], call.in[1], map);
-    outputs = y.cols;
+    outputs = y.cols, bf16 = call.bf16;
     cell_h = shape.oh, cell_w = shape.ow;
     size_t next = 1;
     if (call.number("storeDepthwise") != 0) u = &call.out[next++];
@@ -45,8 +46,8 @@ struct Separable {
   }
   int64_t channels() const { return shape.groups; }
   bool one_pass() const {
-    return shape.kh == 3 && shape.kw == 3 && shape.stride_h == 1 && shape.stride_w == 1 && shape.dilation_h == 1 &&
-           shape.dilation_w == 1;
+    return !bf16 && shape.kh == 3 && shape.kw == 3 && shape.stride_h == 1 && shape.stride_w == 1 &&
+           shape.dilation_h == 1 && shape.dilation_w == 1;
   }
 };
 

@@ -4,10 +4,9 @@
 // free of conflicts.
 #pragma once
 #include "norm.cuh"
+#include "slice.h"
 
 namespace gramian::cuda {
-
-constexpr uint32_t kM = 128, kTerms = 16;
 
 __device__ __forceinline__ uint32_t swizzled(uint32_t k, uint32_t i) { return i ^ (k / 4 % 4 * 8); }
 

@@ -14,8 +14,8 @@ import { findings, forget, images, useImage } from '../device';
 /** Ops without a CUDA kernel yet. An op that has one must leave this list, or its test fails. */
 const PENDING: readonly string[] = [];
 
-/** cuBLAS adds float32 in an order of its own: a sum whose parts need more than 24 bits is compared within a tolerance. */
-const ROUNDED: readonly string[] = ['gram'];
+/** A software device next to other work needs long for the objectives, whose cases are many. */
+const TIMEOUT = 300_000;
 
 const PARTS = {
   objective: ['hsicObjective'],
@@ -28,14 +28,11 @@ function partOf(op: string): Part {
   return (found?.[0] as Part | undefined) ?? 'others';
 }
 
-async function check(op: string, expected: ExpectedRow, mode: Mode): Promise<string[]> {
+async function check(expected: ExpectedRow, mode: Mode): Promise<string[]> {
   using plan = compile(expected.graph, { outputs: outputsOf(expected), device: 'cuda' });
   const results = await runOnce(plan, expected);
   const again = await runOnce(plan, expected);
-  return [
-    ...compareWithOracle(results, expected, ROUNDED.includes(op) ? 'random' : mode),
-    ...compareRuns('a second run', results, again, expected),
-  ];
+  return [...compareWithOracle(results, expected, mode), ...compareRuns('a second run', results, again, expected)];
 }
 
 /** Declares the tests of one part of the table. */
@@ -48,7 +45,7 @@ export function checkPart(part: Part): void {
   if (images.length > 0) afterEach(forget);
 
   describe.skipIf(images.length === 0)('device cuda', () => {
-    describe.each(rows(false))('%s', (op, row) => {
+    describe.each(rows(false))('%s', (_op, row) => {
       const expected = new Map<Mode, ExpectedRow>();
       const expectedOf = (mode: Mode) => {
         if (!expected.has(mode)) expected.set(mode, expectRow(row, mode));
@@ -56,14 +53,18 @@ export function checkPart(part: Part): void {
       };
       afterAll(() => expected.clear());
 
-      it.each(images)('%s', async (image) => {
-        useImage(image);
-        for (const mode of MODES) {
-          const failures = await check(op, expectedOf(mode), mode);
-          expect(failures, `${mode} fill, ${failures.length} failures`).toEqual([]);
-        }
-        expect(findings()).toEqual([]);
-      });
+      it.each(images)(
+        '%s',
+        async (image) => {
+          useImage(image);
+          for (const mode of MODES) {
+            const failures = await check(expectedOf(mode), mode);
+            expect(failures, `${mode} fill, ${failures.length} failures`).toEqual([]);
+          }
+          expect(findings()).toEqual([]);
+        },
+        TIMEOUT,
+      );
     });
 
     it.each(rows(true))('%s is still pending', (_op, row) => {
