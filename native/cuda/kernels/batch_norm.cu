@@ -324,7 +324,7 @@ __device__ __forceinline__ void row_norm(const RowNormParams& p) {
     if (p.dy) {
       const Floats<V> dy = load<V>(at(p.dy, row, p.pitch_dy, piece * V));
 #pragma unroll
-      for (int i = 0; i < V; ++i) z.lane[i] = flat ? 0.0f : (dy.lane[i] - z.lane[i] * along) * direct;
+      for (int i = 0; i < V; ++i) z.lane[i] = flat ? 0.0f : fmaf(-z.lane[i], along, dy.lane[i]) * direct;
     } else {
 #pragma unroll
       for (float& lane : z.lane) lane *= direct;
