@@ -31,7 +31,7 @@ const text = ({ launches, kernels, library }: Enqueued) =>
 
 describe.skipIf(images.length === 0 || onCard)('a step of CFPN on cuda', () => {
   it.each([
-    ['cka', { launches: 1332, kernels: 1498, library: 217 }, { launches: 1041, kernels: 1253, library: 217 }],
+    ['cka', { launches: 1332, kernels: 1498, library: 122 }, { launches: 1041, kernels: 1253, library: 122 }],
     ['bp', { launches: 1022, kernels: 811, library: 123 }, { launches: 759, kernels: 594, library: 123 }],
   ] as const)('is joined, by %s', async (method, apart, joined) => {
     useImage('ptx80');
