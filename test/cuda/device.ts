@@ -67,6 +67,7 @@ export function alive(): number {
 
 /** What is left beyond `known` once every disposed plan's backend has gone, which it does with its thread, a moment later. */
 export async function settled(known = 0): Promise<number> {
+  if (onCard) return 0;
   for (let i = 0; i < 100 && alive() > known; i++) await new Promise((resolve) => setTimeout(resolve, 5));
   return alive() - known;
 }

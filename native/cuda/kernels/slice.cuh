@@ -1,5 +1,5 @@
 // The inner part of a product with float32 sums: a block of 256 makes 128 x N of y from slices of 16 terms in shared
-// memory; a thread makes kRows<N> rows by 4 columns. Included by product.cu and separable.cu. The rule easy to break:
+// memory; a thread makes kRows<N> rows by 4 columns. Included by product.cu. The rule easy to break:
 // element (k, i) of a slice lies at i ^ 8 (k / 4), which keeps both the stores across terms and the loads along rows
 // free of conflicts.
 #pragma once
