@@ -41,7 +41,7 @@ function kindOf({ op, cases }: Row): string {
   if (!op.startsWith('conv2d')) return op;
   const { attrs, inputs, outputs } = cases[0]!;
   const filter = op === 'conv2dGradFilter' ? outputs[0]!.shape : inputs[1]!.shape;
-  return `${op} ${(attrs.groups as number) > 1 ? 'depthwise' : filter[0] === 1 ? 'pointwise' : 'dense'}`;
+  return `${op} ${(attrs.groups as number) > 1 ? 'depthwise' : filter[0] === 1 ? 'pointwise' : filter[2] === 1 ? 'first' : 'dense'}`;
 }
 
 /** Multiply-adds of a convolution and the most thread-instructions that one may cost. */
