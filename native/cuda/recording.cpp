@@ -83,7 +83,10 @@ class CudaRecording::Capture final : public Recorder {
   explicit Capture(CudaRecording& recording)
       : Recorder(recording), turns_(take_turns(recording.spec_, two_streams())), done_(turns_.size()) {
     Host& host = recording.host_;
-    for (const Turn& turn : turns_) split_ |= turn.aside;
+    for (const Turn& turn : turns_) {
+      if (!split_ && turn.aside) fork_ = turn.after == Turn::kNone;
+      split_ |= turn.aside;
+    }
     streams_[0] = host.stream(), streams_[1] = split_ ? host.aside_stream() : nullptr;
     handles_[0] = blas_, handles_[1] = split_ && uses_blas(true) ? host.aside_blas() : nullptr;
   }
@@ -92,24 +95,17 @@ class CudaRecording::Capture final : public Recorder {
   }
 
   void run_all() {
-    if (split_) edge(0, 1);
+    if (fork_) edge(0, 1);
     for (size_t i = 0; i < turns_.size(); ++i) {
       const Turn& turn = turns_[i];
-      line_ = turn.aside;
-      go_to(streams_[line_], handles_[line_]);
-      if (turn.after != Turn::kNone) driver().stream_wait(streams_[line_], done_[turn.after], 0);
+      const size_t line = turn.aside;
+      go_to(streams_[line], handles_[line]);
+      if (turn.after != Turn::kNone) driver().stream_wait(streams_[line], done_[turn.after], 0);
       run_turn(turn);
-      if (turn.awaited) done_[i] = mark(line_);
+      if (turn.awaited) done_[i] = mark(line);
     }
     if (split_) edge(1, 0);
     go_to(streams_[0], handles_[0]);
-  }
-
-  /** All faults write one word, so launches that may report one keep their order. */
-  Fault fault(const char* sentence) override {
-    if (split_ && fault_line_ != line_) edge(fault_line_, line_);
-    fault_line_ = line_;
-    return Recorder::fault(sentence);
   }
 
  private:
@@ -134,10 +130,10 @@ class CudaRecording::Capture final : public Recorder {
   const std::vector<Turn> turns_;
   std::vector<Event> done_;    // of awaited turns
   std::vector<Event> events_;  // all, for the capture's time
-  bool split_ = false;
+  bool split_ = false;         // something runs aside
+  bool fork_ = false;          // and the first of it waits for no turn
   Stream streams_[2];
   const Blas* handles_[2];
-  size_t line_ = 0, fault_line_ = 0;
 };
 
 CudaRecording::CudaRecording(Host& host, const StepSpec& spec) : host_(host), spec_(spec) {
