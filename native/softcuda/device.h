@@ -158,10 +158,17 @@ class Device {
   u64 call_number = 0;
   std::map<u64, Result> faults;               // n-th call -> error
   std::map<std::string, Result> call_faults;  // name -> error, every time
+  u64 unwaited = 0;                           // the n-th cuStreamWaitEvent from now does nothing; 0: none
   bool initialised = false;
   int primary_references = 0;
   unsigned primary_flags = 0;
   Result sticky = kSuccess;
+
+  /** Forgets what was found; the context lives again. */
+  void heal() {
+    findings_ = std::make_unique<Findings>();
+    sticky = kSuccess;
+  }
 
   DeviceMemory& memory() { return *memory_; }
   Findings& findings() { return *findings_; }

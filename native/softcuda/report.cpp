@@ -189,6 +189,10 @@ bool configure_one(Device& device, const std::string& key, const std::string& va
     device.retired.clear(), device.calls.clear(), device.library.clear();
   else if (key == "nofail")
     device.faults.clear(), device.call_faults.clear();
+  else if (key == "unwaited")
+    device.unwaited = number;
+  else if (key == "heal")
+    device.heal();
   else
     return false;
   return true;

@@ -61,13 +61,14 @@ function smallNet(x: Tensor, { classes }: { classes: number }): Tensor {
   return graph.unit('head', () => dense('fc', ops.globalAvgPool(second), classes));
 }
 
-export async function mnistSteps(method: 'bp' | 'cka', steps: number, precision?: Precision): Promise<Trained> {
+async function mnist(method: 'bp' | 'cka'): Promise<Setting> {
   const { train } = await loadData('mnist', { limit: 400 });
-  return compare(
-    { model: smallNet, data: train, side: 14, batch: 16, method, lr: 0.01, ...(precision && { precision }) },
-    steps,
-  );
+  return { model: smallNet, data: train, side: 14, batch: 16, method, lr: 0.01 };
 }
+
+export const mnistGraph = async (method: 'bp' | 'cka') => graphOf(await mnist(method));
+export const mnistSteps = async (method: 'bp' | 'cka', steps: number): Promise<Trained> =>
+  compare(await mnist(method), steps);
 
 /** CFPN of the papers at 48x48, batch 8. */
 async function cfpn(method: 'bp' | 'cka'): Promise<Setting> {
