@@ -50,8 +50,8 @@ struct StepSpec {
     int64_t offset = 0, bytes = 0;
   };
   std::vector<Launch*> launches;
-  std::vector<char> aside;  // by launch: nothing on the longest way through the step reads what it makes
-  void* inputs = nullptr;  // one block of device memory holds what is fed
+  std::vector<int32_t> lines;  // by launch: 0, or a queue beside the one of the longest way through the step
+  void* inputs = nullptr;      // one block of device memory holds what is fed
   int64_t input_bytes = 0;
   std::vector<Feed> feeds;       // places of the inputs in it, in order
   std::vector<Operand> outputs;  // with their addresses
@@ -107,6 +107,8 @@ class Backend {
                     void* workspace) = 0;
 
   virtual bool fuses(Fusion) const { return true; }
+  /** How many launches it may work on side by side; 1: one after the other. */
+  virtual int queues() const { return 1; }
 
   /** Keeps a whole step, all of whose launches are bound; null when the launches are to be run one by one. */
   virtual std::unique_ptr<Recording> record(const StepSpec&) { return nullptr; }

@@ -15,6 +15,7 @@ namespace {
 
 constexpr int64_t kAlign = 256;
 constexpr int kOldestSm = 75, kOldestBf16Sm = 80;
+constexpr int kMostStreams = 8, kStreams = 3;
 
 /** A device as the driver describes it. */
 struct Facts {
@@ -79,6 +80,13 @@ bool apart() {
   return join && strcmp(join, "0") == 0;
 }
 
+/** Streams of a step: kStreams, or GRAMIAN_CUDA_STREAMS from 1 to kMostStreams. */
+int streams_of_step() {
+  const char* asked = getenv("GRAMIAN_CUDA_STREAMS");
+  const int streams = asked ? atoi(asked) : 0;
+  return streams > 0 && streams <= kMostStreams ? streams : kStreams;
+}
+
 class CudaBackend final : public Backend, public Host {
  public:
   CudaBackend(const BackendOptions& options, Facts facts)
@@ -101,6 +109,7 @@ class CudaBackend final : public Backend, public Host {
   const char* precision() const override { return bf16_ ? "bf16" : "float32"; }
 
   bool fuses(Fusion fusion) const override { return joins_ && cuda::fuses(fusion); }
+  int queues() const override { return streams_; }
 
   void* allocate(int64_t bytes) override {
     if (limit_ > 0 && used_ + bytes > limit_)
@@ -126,8 +135,8 @@ class CudaBackend final : public Backend, public Host {
     const int64_t pieces = dense ? 1 : rows, bytes = dense ? rows * row_bytes : row_bytes;
     for (int64_t r = 0; r < pieces; ++r)
       driver().upload(reinterpret_cast<DevicePointer>(device) + static_cast<uint64_t>(r * device_pitch),
-                      static_cast<const char*>(host) + r * row_bytes, static_cast<size_t>(bytes), main_.stream);
-    driver().synchronize(main_.stream);
+                      static_cast<const char*>(host) + r * row_bytes, static_cast<size_t>(bytes), lines_[0].stream);
+    driver().synchronize(lines_[0].stream);
   }
 
   void download(void* host, const void* device, int64_t device_pitch, int64_t rows, int64_t row_bytes) override {
@@ -137,8 +146,8 @@ class CudaBackend final : public Backend, public Host {
     for (int64_t r = 0; r < pieces; ++r)
       driver().download(static_cast<char*>(host) + r * row_bytes,
                         reinterpret_cast<DevicePointer>(device) + static_cast<uint64_t>(r * device_pitch),
-                        static_cast<size_t>(bytes), main_.stream);
-    driver().synchronize(main_.stream);
+                        static_cast<size_t>(bytes), lines_[0].stream);
+    driver().synchronize(lines_[0].stream);
   }
 
   std::unique_ptr<Launch> find_kernel(const LaunchSpec& spec) override {
@@ -181,14 +190,13 @@ class CudaBackend final : public Backend, public Host {
   const char* run(Launch&) override { return "[cuda] launches run in a recording only"; }
 
   Context context() const override { return context_; }
-  Stream stream() const override { return main_.stream; }
+  Stream stream() const override { return lines_[0].stream; }
   Modules& modules() override { return modules_; }
-  const Blas* blas() override { return main_.blas(*this); }
-  Stream aside_stream() override {
+  Stream stream(size_t line) override {
     const Scope scope(opened());
-    return aside_.opened();
+    return lines_[line].opened();
   }
-  const Blas* aside_blas() override { return aside_.blas(*this); }
+  const Blas* blas(size_t line) override { return lines_[line].blas(*this); }
 
  private:
   /** A stream with a cuBLAS of its own, each made at its first use. */
@@ -219,18 +227,18 @@ class CudaBackend final : public Backend, public Host {
 
   /** The context, made with the stream at the first call. */
   Context opened() {
-    if (main_.stream) return context_;
+    if (lines_[0].stream) return context_;
     if (!context_) driver().retain_context(&context_, facts_.handle);
     const Scope scope(context_);
-    main_.opened();
+    lines_[0].opened();
     return context_;
   }
   void give_back() noexcept {
     const LastScope scope(context_);
     if (!scope.entered()) return;
-    for (Line* line : {&main_, &aside_}) line->give_back(*this);
+    for (Line& line : lines_) line.give_back(*this);
     modules_.unload();
-    for (Line* line : {&main_, &aside_}) line->close();
+    for (Line& line : lines_) line.close();
   }
   /** What cuBLAS's manual recommends as a workspace. */
   int64_t blas_bytes() const { return int64_t{facts_.device.sm >= 90 ? 32 : 4} << 20; }
@@ -240,10 +248,11 @@ class CudaBackend final : public Backend, public Host {
   const int64_t limit_;
   const bool bf16_, tf32_;
   const bool joins_ = !apart();
+  const int streams_ = streams_of_step();
   int64_t used_ = 0;
   Context context_ = nullptr;
   Modules modules_;
-  Line main_, aside_;
+  Line lines_[kMostStreams];
 };
 
 }  // namespace

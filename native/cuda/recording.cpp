@@ -1,7 +1,7 @@
 // See recording.h.
 #include "cuda/recording.h"
 
-#include <cstdlib>
+#include <algorithm>
 #include <cstring>
 
 #include "cuda/turns.h"
@@ -13,10 +13,10 @@ constexpr int64_t kAlign = 256;
 
 int64_t aligned(int64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
-/** GRAMIAN_CUDA_STREAMS=1: one stream, to compare with. */
-bool two_streams() {
-  const char* streams = getenv("GRAMIAN_CUDA_STREAMS");
-  return !streams || strcmp(streams, "1") != 0;
+size_t lines_of(const StepSpec& spec) {
+  size_t lines = 1;
+  for (int32_t line : spec.lines) lines = std::max(lines, static_cast<size_t>(line) + 1);
+  return lines;
 }
 
 DevicePointer address(const void* memory) { return reinterpret_cast<DevicePointer>(memory); }
@@ -45,7 +45,7 @@ class CudaRecording::Recorder : public Queue {
   explicit Recorder(CudaRecording& recording)
       : Queue(recording.host_.modules()),
         recording_(recording),
-        blas_(uses_blas(false) || uses_blas(true) ? recording.host_.blas() : nullptr) {
+        blas_(uses_blas() ? recording.host_.blas(0) : nullptr) {
     go_to(recording.host_.stream(), blas_);
   }
 
@@ -65,9 +65,9 @@ class CudaRecording::Recorder : public Queue {
 
  protected:
   const CudaLaunch& launch_at(size_t i) const { return static_cast<const CudaLaunch&>(*recording_.spec_.launches[i]); }
-  bool uses_blas(bool aside) const {
+  bool uses_blas() const {
     for (size_t i = 0; i < recording_.spec_.launches.size(); ++i)
-      if (launch_at(i).call.uses_blas && static_cast<bool>(recording_.spec_.aside[i]) == aside) return true;
+      if (launch_at(i).call.uses_blas) return true;
     return false;
   }
 
@@ -76,36 +76,41 @@ class CudaRecording::Recorder : public Queue {
   size_t launch_ = 0;
 };
 
-/** A step on two streams, one of which joins the other's capture and leaves it at the end (turns.h). */
+/** A step on some streams, of which the others join the capture of the plan's own and leave it at the end (turns.h). */
 class CudaRecording::Capture final : public Recorder {
  public:
   /** Makes all that needs memory, since a capture may not allocate. */
   explicit Capture(CudaRecording& recording)
-      : Recorder(recording), turns_(take_turns(recording.spec_, two_streams())), done_(turns_.size()) {
+      : Recorder(recording), turns_(take_turns(recording.spec_, lines_of(recording.spec_))), done_(turns_.size()) {
     Host& host = recording.host_;
     for (const Turn& turn : turns_) {
-      if (!split_ && turn.aside) fork_ = turn.after == Turn::kNone;
-      split_ |= turn.aside;
+      if (turn.line >= lines_.size()) lines_.resize(turn.line + 1);
+      Line& line = lines_[turn.line];
+      line.stream = turn.line == 0 ? host.stream() : host.stream(turn.line);
+      for (size_t i = turn.first; i < turn.end; ++i)
+        if (launch_at(i).call.uses_blas) line.blas = host.blas(turn.line);
     }
-    streams_[0] = host.stream(), streams_[1] = split_ ? host.aside_stream() : nullptr;
-    handles_[0] = blas_, handles_[1] = split_ && uses_blas(true) ? host.aside_blas() : nullptr;
+    lines_.resize(std::max<size_t>(1, lines_.size()));
+    lines_[0].stream = host.stream();
   }
   ~Capture() override {
     for (Event event : events_) driver().destroy_event.attempt(event);
   }
 
   void run_all() {
-    if (fork_) edge(0, 1);
     for (size_t i = 0; i < turns_.size(); ++i) {
       const Turn& turn = turns_[i];
-      const size_t line = turn.aside;
-      go_to(streams_[line], handles_[line]);
-      if (turn.after != Turn::kNone) driver().stream_wait(streams_[line], done_[turn.after], 0);
+      Line& line = lines_[turn.line];
+      go_to(line.stream, line.blas);
+      if (turn.line > 0 && !line.joined && turn.after.empty()) edge(0, turn.line);
+      line.joined = true, line.ahead = !turn.awaited;
+      for (size_t before : turn.after) driver().stream_wait(line.stream, done_[before], 0);
       run_turn(turn);
-      if (turn.awaited) done_[i] = mark(line);
+      if (turn.awaited) done_[i] = mark(turn.line);
     }
-    if (split_) edge(1, 0);
-    go_to(streams_[0], handles_[0]);
+    for (size_t line = 1; line < lines_.size(); ++line)
+      if (lines_[line].ahead) edge(line, 0);
+    go_to(lines_[0].stream, lines_[0].blas);
   }
 
  private:
@@ -122,18 +127,22 @@ class CudaRecording::Capture final : public Recorder {
     Event event = nullptr;
     driver().create_event(&event, kEventUntimed);
     events_.push_back(event);
-    driver().record(event, streams_[line]);
+    driver().record(event, lines_[line].stream);
     return event;
   }
-  void edge(size_t from, size_t to) { driver().stream_wait(streams_[to], mark(from), 0); }
+  void edge(size_t from, size_t to) { driver().stream_wait(lines_[to].stream, mark(from), 0); }
+
+  struct Line {
+    Stream stream = nullptr;
+    const Blas* blas = nullptr;
+    bool joined = false;  // the capture
+    bool ahead = false;   // nothing has waited for its last turn
+  };
 
   const std::vector<Turn> turns_;
+  std::vector<Line> lines_;
   std::vector<Event> done_;    // of awaited turns
   std::vector<Event> events_;  // all, for the capture's time
-  bool split_ = false;         // something runs aside
-  bool fork_ = false;          // and the first of it waits for no turn
-  Stream streams_[2];
-  const Blas* handles_[2];
 };
 
 CudaRecording::CudaRecording(Host& host, const StepSpec& spec) : host_(host), spec_(spec) {

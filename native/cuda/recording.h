@@ -11,13 +11,12 @@ namespace gramian::cuda {
 struct Host {
   virtual ~Host() = default;
   virtual Context context() const = 0;
+  /** The plan's own stream. */
   virtual Stream stream() const = 0;
   virtual Modules& modules() = 0;
-  /** cuBLAS on that stream. */
-  virtual const Blas* blas() = 0;
-  /** The same for what runs aside in a captured step, each made at its first use. */
-  virtual Stream aside_stream() = 0;
-  virtual const Blas* aside_blas() = 0;
+  /** The stream of a line (turns.h), and cuBLAS on it; each made at its first use. Line 0 is the plan's own. */
+  virtual Stream stream(size_t line) = 0;
+  virtual const Blas* blas(size_t line) = 0;
   virtual void* allocate(int64_t bytes) = 0;
   virtual void release(void* memory, int64_t bytes) noexcept = 0;
 };

@@ -1,6 +1,8 @@
 // See turns.h.
 #include "cuda/turns.h"
 
+#include <algorithm>
+
 #include "cuda/recording.h"
 
 namespace gramian::cuda {
@@ -52,40 +54,48 @@ bool clash(const std::vector<Rows>& some, const std::vector<Rows>& others) {
   return false;
 }
 
-std::vector<Turn> group(const StepSpec& spec, bool two_streams) {
+std::vector<Turn> group(const StepSpec& spec, size_t lines) {
   std::vector<Turn> turns;
   for (size_t i = 0; i < spec.launches.size(); ++i) {
     const Kernel* kernel = launch_at(spec, i).kernel;
-    const bool aside = two_streams && spec.aside[i];
-    if (!turns.empty() && kernel->run_many && launch_at(spec, turns.back().first).kernel == kernel) {
+    const size_t line = std::min<size_t>(spec.lines[i], lines - 1);
+    const bool joins = !turns.empty() && kernel->run_many && turns.back().line == line &&
+                       launch_at(spec, turns.back().first).kernel == kernel;
+    if (joins) {
       turns.back().end = i + 1;
-      turns.back().aside &= aside;
       continue;
     }
     Turn turn;
-    turn.first = i, turn.end = i + 1, turn.aside = aside;
+    turn.first = i, turn.end = i + 1, turn.line = line;
     turns.push_back(turn);
   }
   return turns;
 }
 
+/** By line, how many of the turns are known to be done. */
+using Clock = std::vector<size_t>;
+
 }  // namespace
 
-std::vector<Turn> take_turns(const StepSpec& spec, bool two_streams) {
-  std::vector<Turn> turns = group(spec, two_streams);
-  if (!two_streams) return turns;
+std::vector<Turn> take_turns(const StepSpec& spec, size_t lines) {
+  std::vector<Turn> turns = group(spec, lines);
+  if (lines == 1) return turns;
   std::vector<std::vector<Rows>> touched;
-  size_t known[2] = {0, 0};  // by stream: the turns before this one that are known to be done on the other
+  std::vector<Clock> clocks;  // by turn, when it is done
+  std::vector<Clock> now(lines, Clock(lines, 0));
   for (size_t i = 0; i < turns.size(); ++i) {
     Turn& turn = turns[i];
+    Clock& clock = now[turn.line];
     touched.push_back(touched_by(spec, turn));
-    size_t& done = known[turn.aside];
-    for (size_t j = i; j-- > done;) {
-      if (turns[j].aside == turn.aside || !clash(touched[i], touched[j])) continue;
-      turn.after = j, turns[j].awaited = true;
-      done = j + 1;
-      break;
+    // The newest first: what it has waited for need not be waited for again.
+    for (size_t j = i; j-- > 0;) {
+      if (turns[j].line == turn.line || j < clock[turns[j].line] || !clash(touched[i], touched[j])) continue;
+      turn.after.push_back(j);
+      turns[j].awaited = true;
+      for (size_t line = 0; line < lines; ++line) clock[line] = std::max(clock[line], clocks[j][line]);
     }
+    clock[turn.line] = i + 1;
+    clocks.push_back(clock);
   }
   return turns;
 }

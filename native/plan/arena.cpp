@@ -38,6 +38,26 @@ void find_lifetimes(Plan& plan) {
   }
 }
 
+/**
+ * By step, the last one that may run beside it: for a step of a queue of its own, the one before that queue goes on.
+ * What it touches keeps its place until then, else the others would have to wait for it.
+ */
+std::vector<int32_t> ends_of(const Plan& plan) {
+  const auto count = static_cast<int32_t>(plan.steps.size());
+  std::vector<int32_t> ends(plan.steps.size());
+  std::vector<int32_t> begins(1, count);  // by line, of its next run
+  for (int32_t i = count; i-- > 0;) {
+    const int32_t line = plan.steps[i].line;
+    ends[i] = i;
+    if (line == 0) continue;
+    if (static_cast<size_t>(line) >= begins.size()) begins.resize(line + 1, count);
+    const bool last_of_run = i + 1 == count || plan.steps[i + 1].line != line;
+    ends[i] = last_of_run ? begins[line] - 1 : ends[i + 1];
+    if (i == 0 || plan.steps[i - 1].line != line) begins[line] = i;
+  }
+  return ends;
+}
+
 /** Offset of the smallest gap of at least `block.bytes` between the placed blocks alive at the same time. */
 int64_t best_gap(const std::vector<Block>& placed, const Block& block,
                  std::vector<std::pair<int64_t, int64_t>>& taken) {
@@ -62,6 +82,9 @@ int64_t best_gap(const std::vector<Block>& placed, const Block& block,
 
 void lay_out_arena(Plan& plan) {
   find_lifetimes(plan);
+  const std::vector<int32_t> ends = ends_of(plan);
+  for (Storage& storage : plan.storages)
+    if (storage.last >= 0 && static_cast<size_t>(storage.last) < ends.size()) storage.last = ends[storage.last];
   std::vector<Block> blocks, placed;
   for (Storage& storage : plan.storages)
     if (storage.kind == Kind::temp && !storage.merged && storage.last >= 0)
@@ -69,7 +92,7 @@ void lay_out_arena(Plan& plan) {
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const int64_t bytes = plan.steps[i].launch->workspace_bytes;
     const auto at = static_cast<int32_t>(i);
-    if (bytes > 0) blocks.push_back({aligned(bytes), at, at, &plan.steps[i].workspace_offset});
+    if (bytes > 0) blocks.push_back({aligned(bytes), at, ends[i], &plan.steps[i].workspace_offset});
   }
   std::stable_sort(blocks.begin(), blocks.end(), [](const Block& a, const Block& b) { return a.bytes > b.bytes; });
   std::vector<std::pair<int64_t, int64_t>> taken;

@@ -135,7 +135,7 @@ void Executable::record() {
   StepSpec spec;
   for (const Step& step : plan_.steps) {
     spec.launches.push_back(step.launch.get());
-    spec.aside.push_back(step.aside);
+    spec.lines.push_back(step.line);
   }
   spec.inputs = inputs_memory_ ? inputs_memory_->data() : nullptr;
   spec.input_bytes = input_bytes_;
