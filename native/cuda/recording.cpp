@@ -100,25 +100,17 @@ class CudaRecording::Capture final : public Recorder {
   void run_all() {
     for (size_t i = 0; i < turns_.size(); ++i) {
       const Turn& turn = turns_[i];
-      line_ = turn.line;
-      Line& line = lines_[line_];
+      Line& line = lines_[turn.line];
       go_to(line.stream, line.blas);
-      if (line_ > 0 && !line.joined && turn.after.empty()) edge(0, line_);
+      if (turn.line > 0 && !line.joined && turn.after.empty()) edge(0, turn.line);
       line.joined = true, line.ahead = !turn.awaited;
       for (size_t before : turn.after) driver().stream_wait(line.stream, done_[before], 0);
       run_turn(turn);
-      if (turn.awaited) done_[i] = mark(line_);
+      if (turn.awaited) done_[i] = mark(turn.line);
     }
     for (size_t line = 1; line < lines_.size(); ++line)
       if (lines_[line].ahead) edge(line, 0);
     go_to(lines_[0].stream, lines_[0].blas);
-  }
-
-  /** All faults write one word, so launches that may report one keep their order. */
-  Fault fault(const char* sentence) override {
-    if (fault_line_ != line_) edge(fault_line_, line_);
-    fault_line_ = line_;
-    return Recorder::fault(sentence);
   }
 
  private:
@@ -151,7 +143,6 @@ class CudaRecording::Capture final : public Recorder {
   std::vector<Line> lines_;
   std::vector<Event> done_;    // of awaited turns
   std::vector<Event> events_;  // all, for the capture's time
-  size_t line_ = 0, fault_line_ = 0;
 };
 
 CudaRecording::CudaRecording(Host& host, const StepSpec& spec) : host_(host), spec_(spec) {

@@ -13,7 +13,8 @@ namespace softcuda {
 
 /** Of a word since the launch began: read, written, read through the non-coherent path. The low four bits say which of
  * its bytes were ever written. */
-inline constexpr u8 kInitialised = 0x0f, kRead = 0x10, kWritten = 0x20, kNonCoherent = 0x40, kTouched = 0x70;
+inline constexpr u8 kInitialised = 0x0f, kRead = 0x10, kWritten = 0x20, kNonCoherent = 0x40, kCounted = 0x80,
+                    kTouched = 0xf0;
 
 struct Allocation {
   u64 lo = 1, hi = 0;  // [lo, hi), empty unless found

@@ -102,7 +102,7 @@ bool mark_scattered(DeviceMemory& memory, u64 address, u32 bytes, Access access,
 
 u8 flags_of(const Instr& i, Access access) {
   if (access == Access::load) return i.flag ? kRead | kNonCoherent : kRead;
-  return access == Access::store ? kWritten : kRead | kWritten;
+  return access == Access::store ? kWritten : kCounted;
 }
 
 /** All 32 lanes, contiguous and inside: marks `count` words at once. */

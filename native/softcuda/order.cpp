@@ -45,14 +45,15 @@ bool Order::compare(const Record& old, const Record& now, u64 page, const Stamp&
                     Findings& findings) const {
   if (time_of(stamp.clock, old.line) >= old.tick) return false;
   for (size_t i = 0; i < kChunks; ++i) {
-    const u64 both = now.written[i] & old.written[i], after = now.read[i] & old.written[i],
-              before = now.written[i] & old.read[i];
+    const u64 both = (now.written[i] & (old.written[i] | old.atomic[i])) | (now.atomic[i] & old.written[i]),
+              after = now.read[i] & (old.written[i] | old.atomic[i]),
+              before = (now.written[i] | now.atomic[i]) & old.read[i];
     const u64 clash = both | after | before;
     if (clash == 0) continue;
     const u64 bit = static_cast<u64>(std::countr_zero(clash));
     const u64 address = DeviceMemory::kBase + page * DeviceMemory::kPage + (i * 64 + bit) * 4;
     const char* what = both >> bit & 1 ? "writes what '" : after >> bit & 1 ? "reads what '" : "writes what '";
-    const char* did = old.written[i] >> bit & 1 ? "' writes" : "' reads";
+    const char* did = (old.written[i] | old.atomic[i]) >> bit & 1 ? "' writes" : "' reads";
     const Allocation* range = memory.find(address);
     const std::string place = range == nullptr
                                   ? memory.describe(address)
@@ -80,17 +81,19 @@ Sectors Order::commit(DeviceMemory& memory, Findings& findings, const Stamp& sta
   bool reported = false;
   for (const u32 page : memory.dirty_pages()) {
     u8* shadow = memory.page_shadow(page);
-    Record now{stamp.line, stamp.tick, {}, {}, stamp.name};
+    Record now{stamp.line, stamp.tick, {}, {}, {}, stamp.name};
     bool mixed = false;
     for (size_t i = 0; i < kChunks; ++i) {
       u8* words = shadow + i * 64;
       now.read[i] = gather_bit(words, 4);
       now.written[i] = gather_bit(words, 5);
-      mixed |= (gather_bit(words, 6) & now.written[i]) != 0;
+      now.atomic[i] = gather_bit(words, 7);
+      const u64 changed = now.written[i] | now.atomic[i];
+      mixed |= (gather_bit(words, 6) & changed) != 0;
       for (u32 k = 0; k < 64; ++k) words[k] &= kInitialised;
-      sectors.unique += nonzero_bytes(now.read[i] | now.written[i]);
-      sectors.read += nonzero_bytes(now.read[i]);
-      sectors.written += nonzero_bytes(now.written[i]);
+      sectors.unique += nonzero_bytes(now.read[i] | changed);
+      sectors.read += nonzero_bytes(now.read[i] | now.atomic[i]);
+      sectors.written += nonzero_bytes(changed);
     }
     if (mixed && !reported)
       findings.add({Check::non_coherent,
@@ -110,7 +113,7 @@ Sectors Order::commit(DeviceMemory& memory, Findings& findings, const Stamp& sta
     std::erase_if(records, [&](const Record& old) {
       if (time_of(host, old.line) >= old.tick) return true;
       // What this record covers on its own line says all that the older one could.
-      return old.line == now.line && subset(old.written, now.written) &&
+      return old.line == now.line && subset(old.written, now.written) && subset(old.atomic, now.atomic) &&
              (subset(old.read, now.read) || subset(old.read, now.written));
     });
     records.push_back(std::move(now));

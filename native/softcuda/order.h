@@ -50,7 +50,7 @@ class Order {
   using Bits = std::array<u64, kChunks>;
   struct Record {
     u32 line, tick;
-    Bits read, written;
+    Bits read, written, atomic;  // atomic: by atomic operations, which clash with plain accesses only
     std::shared_ptr<const std::string> name;
   };
   bool compare(const Record& old, const Record& now, u64 page, const Stamp& stamp, DeviceMemory& memory,

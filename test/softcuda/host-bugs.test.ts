@@ -6,6 +6,7 @@ import { kernel } from './ptx';
 
 const copyText = kernel('ld.global.f32 %f1, [%d4]; st.global.f32 [%d5], %f1;');
 const fillText = kernel('mov.f32 %f1, 0f3F800000; st.global.f32 [%d5], %f1;', 'fill');
+const countText = kernel('red.global.add.u32 [%d5], 1;', 'count');
 
 interface World {
   script: Script;
@@ -14,6 +15,8 @@ interface World {
   streams: [string, string];
   copy(stream: string, from: string, to: string): number;
   fill(stream: string, to: string): number;
+  /** Adds to every word, atomically. */
+  count(stream: string, to: string): number;
   /** An edge: what `after` does later waits for what `before` has done. */
   edge(before: string, after: string): void;
 }
@@ -22,6 +25,7 @@ function world(settings = ''): World {
   const script = new Script(settings);
   const copyKernel = script.function(script.module(copyText), 'k');
   const fillKernel = script.function(script.module(fillText), 'fill');
+  const countKernel = script.function(script.module(countText), 'count');
   const a = script.upload(new Float32Array(64));
   const b = script.alloc(256);
   const launch = (k: string, stream: string, from: string, to: string) =>
@@ -33,6 +37,7 @@ function world(settings = ''): World {
     streams: [script.stream(), script.stream()],
     copy: (stream, from, to) => launch(copyKernel, stream, from, to),
     fill: (stream, to) => launch(fillKernel, stream, to, to),
+    count: (stream, to) => launch(countKernel, stream, to, to),
     edge(before, after) {
       const event = script.event();
       script.call('cuEventRecord', event, before);
@@ -68,6 +73,15 @@ const bugs: Bug[] = [
       fill(s, b);
       if (!wrong) edge(s, t);
       return fill(t, b);
+    },
+  },
+  {
+    name: 'a plain write beside atomics of another stream',
+    check: 'order',
+    error: 719,
+    act({ count, fill, a, streams: [s, t] }, wrong) {
+      count(s, a);
+      return wrong ? fill(t, a) : count(t, a);
     },
   },
   {
