@@ -3,6 +3,9 @@
 // and makes no context; the first allocation does.
 #include "backend.h"
 
+#include <cstdlib>
+#include <cstring>
+
 #include "core/text.h"
 #include "cuda/kernels/table.h"
 #include "cuda/recording.h"
@@ -70,6 +73,12 @@ std::string early_problem() {
   return driver_problem();
 }
 
+/** GRAMIAN_CUDA_JOIN=0: every node has a launch of its own, to compare with. */
+bool apart() {
+  const char* join = getenv("GRAMIAN_CUDA_JOIN");
+  return join && strcmp(join, "0") == 0;
+}
+
 class CudaBackend final : public Backend, public Host {
  public:
   CudaBackend(const BackendOptions& options, Facts facts)
@@ -91,7 +100,7 @@ class CudaBackend final : public Backend, public Host {
   int threads() const override { return 0; }
   const char* precision() const override { return bf16_ ? "bf16" : "float32"; }
 
-  bool fuses(Fusion fusion) const override { return cuda::fuses(fusion); }
+  bool fuses(Fusion fusion) const override { return joins_ && cuda::fuses(fusion); }
 
   void* allocate(int64_t bytes) override {
     if (limit_ > 0 && used_ + bytes > limit_)
@@ -206,6 +215,7 @@ class CudaBackend final : public Backend, public Host {
   const std::string isa_;
   const int64_t limit_;
   const bool bf16_, tf32_;
+  const bool joins_ = !apart();
   int64_t used_ = 0;
   Context context_ = nullptr;
   Stream stream_ = nullptr;
@@ -243,6 +253,7 @@ DeviceReport report() {
     about.memory_bytes = facts.memory_bytes;
     about.image = image_name(facts.device.sm);
     about.reason = problem_of(facts);
+    about.bf16 = about.reason.empty() && bf16_problem(facts).empty();
   } catch (const Error& error) {
     about.reason = error.what();
   }

@@ -6,7 +6,7 @@ import { compile, type Plan, type Precision } from '../../src/compile';
 import { type Placed, placeRow, type Row } from '../kernels/case';
 import { table } from '../kernels/table';
 import { workBetween } from './counting';
-import { device, findings, forget, images, report, useImage } from './device';
+import { device, findings, forget, images, onCard, report, useImage } from './device';
 import { gateRows } from './gateRows';
 import { judge, type Step, unused, type Verdict } from './gates';
 
@@ -86,7 +86,7 @@ const [COUNTED, SMALL] = [rowsAt(28), rowsAt(6)];
 
 if (images.length > 0) afterEach(forget);
 
-describe.skipIf(images.length === 0)('gates on the counters of', () => {
+describe.skipIf(images.length === 0 || onCard)('gates on the counters of', () => {
   const lines: string[] = [];
   beforeAll(() => useImage('ptx80'));
   afterAll(() => process.stdout.write(`${lines.join('\n')}\n`));
@@ -125,7 +125,7 @@ describe.skipIf(images.length === 0)('gates on the counters of', () => {
   });
 });
 
-describe.skipIf(images.length === 0)('in eight orders of blocks and warps', () => {
+describe.skipIf(images.length === 0 || onCard)('in eight orders of blocks and warps', () => {
   it.each(SMALL)('the same bits of %s', async (_label, row, precision) => {
     for (const image of images) {
       if (precision === 'bf16' && image === 'ptx75') continue;
