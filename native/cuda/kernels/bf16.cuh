@@ -138,4 +138,58 @@ __device__ __forceinline__ void multiply(uint32_t left_address, uint32_t right_a
   }
 }
 
+/** How separable.cuh keeps and multiplies a slice. */
+template <int N>
+struct Bf16Tile {
+  static constexpr uint32_t kWarpsAcross = N / 32, kWarpsDown = 8 / kWarpsAcross, kWarpRows = kM / kWarpsDown;
+  static constexpr uint32_t kColumns = N, kDown = kWarpRows / 8, kAcross = 8;
+  using Left = Piece<true, kM>;
+  using Right = Piece<false, N>;
+  struct Memory {
+    Left left;
+    Right right;
+  };
+  Sums<kWarpRows / 16, 4> sums;
+
+  __device__ __forceinline__ Bf16Tile() { sums.clear(); }
+  static __device__ __forceinline__ uint32_t warp_down() { return threadIdx.x / 32 / kWarpsAcross; }
+  static __device__ __forceinline__ uint32_t warp_row() { return warp_down() * kWarpRows; }
+  static __device__ __forceinline__ uint32_t warp_column() { return threadIdx.x / 32 % kWarpsAcross * 32; }
+  /** 4 terms of a row. */
+  static __device__ __forceinline__ void put_left(Memory& memory, uint32_t term, uint32_t row, const Floats<4>& x) {
+    put_four(shared_address(memory.left.elements + Left::place(row, term)), x);
+  }
+  /** 4 columns of a term. */
+  static __device__ __forceinline__ void put_right(Memory& memory, uint32_t term, uint32_t column, const Floats<4>& x) {
+    put_four(shared_address(memory.right.elements + Right::place(term, column)), x);
+  }
+  __device__ __forceinline__ void multiply(const Memory& memory) {
+    gramian::cuda::multiply<Left, Right>(
+        shared_address(memory.left.elements) + 2 * lane_of_left<Left>(warp_row()),
+        shared_address(memory.right.elements) + 2 * lane_of_right<Right>(warp_column()), sums);
+  }
+  /** body(row, column, 4 sums side by side). */
+  template <typename Body>
+  __device__ __forceinline__ void for_fours(const Body& body) const {
+    sums.for_fours([&](uint32_t row, uint32_t column, const Floats<4>& four) {
+      body(warp_row() + row, warp_column() + column, four);
+    });
+  }
+  // This thread's sums by number, and sums over the lanes of its warp that have others of the same columns.
+  __device__ __forceinline__ uint32_t row_of(uint32_t r) const { return warp_row() + r * 8 + threadIdx.x % 32 / 4; }
+  __device__ __forceinline__ uint32_t column_of(uint32_t c) const {
+    return warp_column() + c / 2 * 8 + threadIdx.x % 4 * 2 + c % 2;
+  }
+  __device__ __forceinline__ float value(uint32_t r, uint32_t c) const {
+    return sums.of[r / 2][c / 2][r % 2 * 2 + c % 2];
+  }
+  static __device__ __forceinline__ float over_lanes(float x) {
+    x += __shfl_xor_sync(kFullWarp, x, 4);
+    x += __shfl_xor_sync(kFullWarp, x, 8);
+    return x + __shfl_xor_sync(kFullWarp, x, 16);
+  }
+  /** Whether this lane speaks for them. */
+  static __device__ __forceinline__ bool leads() { return threadIdx.x % 32 < 4; }
+};
+
 }  // namespace gramian::cuda

@@ -1,5 +1,5 @@
 // A whole separable convolution, made by native/plan/fuse_separable.cpp: one pass (separable.cu) where the window is
-// 3x3 with stride 1 and factors float32, else the ops it stands for. in: x, depthwise filter, (mean, variance, gamma,
+// 3x3 with stride 1, else the ops it stands for. in: x, depthwise filter, (mean, variance, gamma,
 // beta,) pointwise filter. out: y, then as the attributes say u, p, mean and variance. The rule easy to break: blocks
 // and tiles follow from shapes alone, because the moments of y are summed block by block.
 #include "cuda/kernels/separable.h"
@@ -46,8 +46,8 @@ struct Separable {
   }
   int64_t channels() const { return shape.groups; }
   bool one_pass() const {
-    return !bf16 && shape.kh == 3 && shape.kw == 3 && shape.stride_h == 1 && shape.stride_w == 1 &&
-           shape.dilation_h == 1 && shape.dilation_w == 1;
+    return shape.kh == 3 && shape.kw == 3 && shape.stride_h == 1 && shape.stride_w == 1 && shape.dilation_h == 1 &&
+           shape.dilation_w == 1;
   }
 };
 
@@ -111,9 +111,9 @@ SeparableParams params_of(const Call& call, const Separable& s, const Cut& cut) 
 void run_one_pass(const Call& call, const Separable& s, Queue& queue) {
   const Cut cut(s);
   const SeparableParams params = params_of(call, s, cut);
-  const int64_t columns = s.outputs > 32 ? 64 : 32;
-  queue.launch("separable", columns == 64 ? "separable_64" : "separable_32", {cut.blocks, ceil_div(s.outputs, columns)},
-               256, params);
+  const int64_t columns = s.bf16 || s.outputs > 32 ? 64 : 32;
+  queue.launch(s.bf16 ? "separable_bf16" : "separable", columns == 64 ? "separable_64" : "separable_32",
+               {cut.blocks, ceil_div(s.outputs, columns)}, 256, params);
   if (s.p) {
     CellsParams cells = {
         params.cell_sums, s.p->floats(), params.channels, u32(s.p->pitch), u32(s.p->rows), 0, 0, 0, 0, 0, 0, 0, {}, {}};
