@@ -50,6 +50,7 @@ struct StepSpec {
     int64_t offset = 0, bytes = 0;
   };
   std::vector<Launch*> launches;
+  std::vector<char> aside;  // by launch: nothing on the longest way through the step reads what it makes
   void* inputs = nullptr;  // one block of device memory holds what is fed
   int64_t input_bytes = 0;
   std::vector<Feed> feeds;       // places of the inputs in it, in order

@@ -126,8 +126,8 @@ class CudaBackend final : public Backend, public Host {
     const int64_t pieces = dense ? 1 : rows, bytes = dense ? rows * row_bytes : row_bytes;
     for (int64_t r = 0; r < pieces; ++r)
       driver().upload(reinterpret_cast<DevicePointer>(device) + static_cast<uint64_t>(r * device_pitch),
-                      static_cast<const char*>(host) + r * row_bytes, static_cast<size_t>(bytes), stream_);
-    driver().synchronize(stream_);
+                      static_cast<const char*>(host) + r * row_bytes, static_cast<size_t>(bytes), main_.stream);
+    driver().synchronize(main_.stream);
   }
 
   void download(void* host, const void* device, int64_t device_pitch, int64_t rows, int64_t row_bytes) override {
@@ -137,8 +137,8 @@ class CudaBackend final : public Backend, public Host {
     for (int64_t r = 0; r < pieces; ++r)
       driver().download(static_cast<char*>(host) + r * row_bytes,
                         reinterpret_cast<DevicePointer>(device) + static_cast<uint64_t>(r * device_pitch),
-                        static_cast<size_t>(bytes), stream_);
-    driver().synchronize(stream_);
+                        static_cast<size_t>(bytes), main_.stream);
+    driver().synchronize(main_.stream);
   }
 
   std::unique_ptr<Launch> find_kernel(const LaunchSpec& spec) override {
@@ -181,32 +181,56 @@ class CudaBackend final : public Backend, public Host {
   const char* run(Launch&) override { return "[cuda] launches run in a recording only"; }
 
   Context context() const override { return context_; }
-  Stream stream() const override { return stream_; }
+  Stream stream() const override { return main_.stream; }
   Modules& modules() override { return modules_; }
-  Blas* blas() override {
-    if (blas_) return blas_.get();
+  const Blas* blas() override { return main_.blas(*this); }
+  Stream aside_stream() override {
     const Scope scope(opened());
-    if (!blas_workspace_) blas_workspace_ = allocate(blas_bytes());
-    blas_ = std::make_unique<Blas>(stream_, blas_workspace_, blas_bytes(), tf32_);
-    return blas_.get();
+    return aside_.opened();
   }
+  const Blas* aside_blas() override { return aside_.blas(*this); }
 
  private:
+  /** A stream with a cuBLAS of its own, each made at its first use. */
+  struct Line {
+    Stream stream = nullptr;
+    void* workspace = nullptr;
+    std::unique_ptr<Blas> handle;
+
+    Stream opened() {
+      if (!stream) driver().create_stream(&stream, kStreamNonBlocking);
+      return stream;
+    }
+    const Blas* blas(CudaBackend& backend) {
+      if (handle) return handle.get();
+      const Scope scope(backend.opened());
+      if (!workspace) workspace = backend.allocate(backend.blas_bytes());
+      handle = std::make_unique<Blas>(opened(), workspace, backend.blas_bytes(), backend.tf32_);
+      return handle.get();
+    }
+    void give_back(CudaBackend& backend) noexcept {
+      handle.reset();
+      if (workspace) backend.release(workspace, backend.blas_bytes());
+    }
+    void close() noexcept {
+      if (stream) driver().destroy_stream.attempt(stream);
+    }
+  };
+
   /** The context, made with the stream at the first call. */
   Context opened() {
-    if (stream_) return context_;
+    if (main_.stream) return context_;
     if (!context_) driver().retain_context(&context_, facts_.handle);
     const Scope scope(context_);
-    driver().create_stream(&stream_, kStreamNonBlocking);
+    main_.opened();
     return context_;
   }
   void give_back() noexcept {
     const LastScope scope(context_);
     if (!scope.entered()) return;
-    blas_.reset();
-    if (blas_workspace_) release(blas_workspace_, blas_bytes());
+    for (Line* line : {&main_, &aside_}) line->give_back(*this);
     modules_.unload();
-    if (stream_) driver().destroy_stream.attempt(stream_);
+    for (Line* line : {&main_, &aside_}) line->close();
   }
   /** What cuBLAS's manual recommends as a workspace. */
   int64_t blas_bytes() const { return int64_t{facts_.device.sm >= 90 ? 32 : 4} << 20; }
@@ -218,10 +242,8 @@ class CudaBackend final : public Backend, public Host {
   const bool joins_ = !apart();
   int64_t used_ = 0;
   Context context_ = nullptr;
-  Stream stream_ = nullptr;
   Modules modules_;
-  void* blas_workspace_ = nullptr;
-  std::unique_ptr<Blas> blas_;
+  Line main_, aside_;
 };
 
 }  // namespace

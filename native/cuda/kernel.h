@@ -77,10 +77,10 @@ struct Grid {
   int64_t x = 1, y = 1, z = 1;
 };
 
-/** Where run() enqueues: the plan's stream, in capture or not. Everything happens in the order of the calls. */
+/** Where run() enqueues: a stream, in capture or not. Everything that one run() asks for happens in the order asked. */
 class Queue {
  public:
-  Queue(Modules& modules, Stream stream, Blas* blas) : modules_(modules), stream_(stream), blas_(blas) {}
+  explicit Queue(Modules& modules) : modules_(modules) {}
   virtual ~Queue() = default;
 
   /** Launches `kernel` of kernels/<module>.cu, which takes one structure by value. Throws ERR_DEVICE. */
@@ -99,13 +99,16 @@ class Queue {
   /** What a kernel reports bad data with (kernels/device.cuh); `sentence` is static and fails the step. */
   virtual Fault fault(const char* sentence) = 0;
 
+ protected:
+  void go_to(Stream stream, const Blas* blas) { stream_ = stream, blas_ = blas; }
+
  private:
   void launch_bytes(const char* module, const char* kernel, Grid grid, unsigned block, const void* params, size_t bytes,
                     unsigned shared_bytes);
 
   Modules& modules_;
-  const Stream stream_;
-  Blas* const blas_;
+  Stream stream_ = nullptr;
+  const Blas* blas_ = nullptr;
 };
 
 struct Kernel {

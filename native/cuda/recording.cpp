@@ -1,7 +1,10 @@
 // See recording.h.
 #include "cuda/recording.h"
 
+#include <cstdlib>
 #include <cstring>
+
+#include "cuda/turns.h"
 
 namespace gramian::cuda {
 namespace {
@@ -9,6 +12,12 @@ namespace {
 constexpr int64_t kAlign = 256;
 
 int64_t aligned(int64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
+
+/** GRAMIAN_CUDA_STREAMS=1: one stream, to compare with. */
+bool two_streams() {
+  const char* streams = getenv("GRAMIAN_CUDA_STREAMS");
+  return !streams || strcmp(streams, "1") != 0;
+}
 
 DevicePointer address(const void* memory) { return reinterpret_cast<DevicePointer>(memory); }
 
@@ -30,45 +39,19 @@ void Queue::copy(void* to, const void* from, int64_t bytes) {
 
 void Queue::zero(void* to, int64_t bytes) { driver().set_bytes(address(to), 0, static_cast<size_t>(bytes), stream_); }
 
-/** The queue of a recording: faults get their number in the order of the step. */
-class CudaRecording::Recorder final : public Queue {
+/** The queue of a recording, on the plan's stream: faults get their number in the order of the step. */
+class CudaRecording::Recorder : public Queue {
  public:
-  Recorder(CudaRecording& recording)
-      : Queue(recording.host_.modules(), recording.host_.stream(), blas_of(recording)), recording_(recording) {}
+  explicit Recorder(CudaRecording& recording)
+      : Queue(recording.host_.modules()),
+        recording_(recording),
+        blas_(uses_blas(false) || uses_blas(true) ? recording.host_.blas() : nullptr) {
+    go_to(recording.host_.stream(), blas_);
+  }
 
   void run(size_t launch) {
     launch_ = launch;
-    const auto& mine = static_cast<const CudaLaunch&>(*recording_.spec_.launches[launch]);
-    mine.kernel->run(mine.call, *this);
-  }
-
-  /** All of them, neighbours of one kernel that can be joined at once. */
-  void run_all() {
-    const std::vector<Launch*>& launches = recording_.spec_.launches;
-    for (size_t i = 0; i < launches.size();) {
-      const Kernel* kernel = static_cast<const CudaLaunch*>(launches[i])->kernel;
-      std::vector<const Call*> calls;
-      size_t end = i;
-      for (; kernel->run_many && end < launches.size(); ++end) {
-        const auto& next = static_cast<const CudaLaunch&>(*launches[end]);
-        if (next.kernel != kernel) break;
-        calls.push_back(&next.call);
-      }
-      if (calls.size() > 1) {
-        launch_ = i;
-        kernel->run_many(calls, *this);
-        i = end;
-      } else {
-        run(i++);
-      }
-    }
-  }
-
-  /** Made before the capture begins, because it allocates; null when no launch asks for it. */
-  static Blas* blas_of(CudaRecording& recording) {
-    for (const Launch* launch : recording.spec_.launches)
-      if (static_cast<const CudaLaunch*>(launch)->call.uses_blas) return recording.host_.blas();
-    return nullptr;
+    launch_at(launch).kernel->run(launch_at(launch).call, *this);
   }
 
   Fault fault(const char* sentence) override {
@@ -80,9 +63,81 @@ class CudaRecording::Recorder final : public Queue {
     return {word, static_cast<unsigned>(known.size() - 1)};
   }
 
- private:
+ protected:
+  const CudaLaunch& launch_at(size_t i) const { return static_cast<const CudaLaunch&>(*recording_.spec_.launches[i]); }
+  bool uses_blas(bool aside) const {
+    for (size_t i = 0; i < recording_.spec_.launches.size(); ++i)
+      if (launch_at(i).call.uses_blas && static_cast<bool>(recording_.spec_.aside[i]) == aside) return true;
+    return false;
+  }
+
   CudaRecording& recording_;
+  const Blas* const blas_;
   size_t launch_ = 0;
+};
+
+/** A step on two streams, one of which joins the other's capture and leaves it at the end (turns.h). */
+class CudaRecording::Capture final : public Recorder {
+ public:
+  /** Makes all that needs memory, since a capture may not allocate. */
+  explicit Capture(CudaRecording& recording)
+      : Recorder(recording), turns_(take_turns(recording.spec_, two_streams())), done_(turns_.size()) {
+    Host& host = recording.host_;
+    for (const Turn& turn : turns_) split_ |= turn.aside;
+    streams_[0] = host.stream(), streams_[1] = split_ ? host.aside_stream() : nullptr;
+    handles_[0] = blas_, handles_[1] = split_ && uses_blas(true) ? host.aside_blas() : nullptr;
+  }
+  ~Capture() override {
+    for (Event event : events_) driver().destroy_event.attempt(event);
+  }
+
+  void run_all() {
+    if (split_) edge(0, 1);
+    for (size_t i = 0; i < turns_.size(); ++i) {
+      const Turn& turn = turns_[i];
+      line_ = turn.aside;
+      go_to(streams_[line_], handles_[line_]);
+      if (turn.after != Turn::kNone) driver().stream_wait(streams_[line_], done_[turn.after], 0);
+      run_turn(turn);
+      if (turn.awaited) done_[i] = mark(line_);
+    }
+    if (split_) edge(1, 0);
+    go_to(streams_[0], handles_[0]);
+  }
+
+  /** All faults write one word, so launches that may report one keep their order. */
+  Fault fault(const char* sentence) override {
+    if (split_ && fault_line_ != line_) edge(fault_line_, line_);
+    fault_line_ = line_;
+    return Recorder::fault(sentence);
+  }
+
+ private:
+  void run_turn(const Turn& turn) {
+    if (turn.end - turn.first == 1) return run(turn.first);
+    launch_ = turn.first;
+    std::vector<const Call*> calls;
+    for (size_t i = turn.first; i < turn.end; ++i) calls.push_back(&launch_at(i).call);
+    launch_at(turn.first).kernel->run_many(calls, *this);
+  }
+
+  /** What has been enqueued on a stream so far. */
+  Event mark(size_t line) {
+    Event event = nullptr;
+    driver().create_event(&event, kEventUntimed);
+    events_.push_back(event);
+    driver().record(event, streams_[line]);
+    return event;
+  }
+  void edge(size_t from, size_t to) { driver().stream_wait(streams_[to], mark(from), 0); }
+
+  const std::vector<Turn> turns_;
+  std::vector<Event> done_;    // of awaited turns
+  std::vector<Event> events_;  // all, for the capture's time
+  bool split_ = false;
+  Stream streams_[2];
+  const Blas* handles_[2];
+  size_t line_ = 0, fault_line_ = 0;
 };
 
 CudaRecording::CudaRecording(Host& host, const StepSpec& spec) : host_(host), spec_(spec) {
@@ -130,11 +185,13 @@ void CudaRecording::make_memory() {
 
 void CudaRecording::capture() {
   // Relaxed: cuBLAS may load a module of its own at its first call, which the other modes forbid.
-  Recorder recorder(*this);
+  Capture capture(*this);
   driver().begin_capture(host_.stream(), kCaptureRelaxed);
   GraphHandle graph = nullptr;
   try {
-    enqueue_step(recorder);
+    driver().set_words(address(left_), kNoFault, 1, host_.stream());
+    capture.run_all();
+    enqueue_outputs(capture);
   } catch (...) {
     driver().end_capture.attempt(host_.stream(), &graph);
     if (graph) driver().destroy_graph.attempt(graph);
@@ -150,19 +207,13 @@ void CudaRecording::capture() {
   driver().upload_graph(exec_, host_.stream());
 }
 
-void CudaRecording::enqueue_step(Recorder& recorder) {
-  driver().set_words(address(left_), kNoFault, 1, host_.stream());
-  recorder.run_all();
-  enqueue_outputs(recorder);
-}
-
-void CudaRecording::enqueue_outputs(Recorder& recorder) {
+void CudaRecording::enqueue_outputs(Queue& queue) {
   for (size_t i = 0; i < spec_.outputs.size(); ++i) {
     const View from = view_of(spec_.outputs[i]);
     View to = from;
     to.pitch = to.cols;
     to.data = left_ + output_offsets_[i];
-    enqueue_copy(from, to, recorder);
+    enqueue_copy(from, to, queue);
   }
 }
 

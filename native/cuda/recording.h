@@ -13,7 +13,11 @@ struct Host {
   virtual Context context() const = 0;
   virtual Stream stream() const = 0;
   virtual Modules& modules() = 0;
-  virtual Blas* blas() = 0;
+  /** cuBLAS on that stream. */
+  virtual const Blas* blas() = 0;
+  /** The same for what runs aside in a captured step, each made at its first use. */
+  virtual Stream aside_stream() = 0;
+  virtual const Blas* aside_blas() = 0;
   virtual void* allocate(int64_t bytes) = 0;
   virtual void release(void* memory, int64_t bytes) noexcept = 0;
 };
@@ -75,12 +79,12 @@ class CudaRecording final : public Recording {
     Event done = nullptr;
   };
   class Recorder;
+  class Capture;
 
   void lay_out_outputs();
   void make_memory();
   void capture();
-  void enqueue_step(Recorder& recorder);
-  void enqueue_outputs(Recorder& recorder);
+  void enqueue_outputs(Queue& queue);
   Failure failure_in(const char* left) const;
   void release() noexcept;
 

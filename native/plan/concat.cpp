@@ -51,6 +51,7 @@ Step copy_into(Plan& plan, const Step& concat, int32_t from, int64_t column) {
   plan.storages[target.storage].members.push_back(id);
   Step step;
   step.append = concat.append;
+  step.aside = concat.aside;
   step.node = {"copy", {from}, {id}, {}, concat.node.unit, cat(concat.node.name, "[", column, "]")};
   return step;
 }

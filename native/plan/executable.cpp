@@ -133,7 +133,10 @@ void Executable::bind() {
 
 void Executable::record() {
   StepSpec spec;
-  for (const Step& step : plan_.steps) spec.launches.push_back(step.launch.get());
+  for (const Step& step : plan_.steps) {
+    spec.launches.push_back(step.launch.get());
+    spec.aside.push_back(step.aside);
+  }
   spec.inputs = inputs_memory_ ? inputs_memory_->data() : nullptr;
   spec.input_bytes = input_bytes_;
   spec.feeds = feeds_;

@@ -35,6 +35,7 @@ struct Storage {
 struct Step {
   Node node;
   int32_t append = 0;  // its index in append order
+  bool aside = false;  // the longest way through the plan does not need it
   std::unique_ptr<Launch> launch;
   int64_t workspace_offset = 0;  // bytes, in the arena
   int64_t bytes = 0;             // read and written
@@ -71,6 +72,7 @@ void fuse_finish(Plan& plan);
 void fuse_residual(Plan& plan);
 void defer_correction(Plan& plan);
 void schedule(Plan& plan);
+void find_asides(Plan& plan);
 void place_aliases(Plan& plan);
 void reuse_inputs(Plan& plan);
 void place_concats(Plan& plan);

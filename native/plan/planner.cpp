@@ -112,6 +112,7 @@ Plan make_plan(Graph graph, Backend& backend) {
   if (backend.fuses(Fusion::residual)) fuse_residual(plan);
   defer_correction(plan);  // of what fuse_backward and fuse_residual have joined
   schedule(plan);
+  find_asides(plan);
   place_aliases(plan);
   reuse_inputs(plan);
   place_concats(plan);

@@ -13,8 +13,13 @@ const SAME_FACE = 0.3;
 const SURE = 20;
 /** Confidence below which a face stays where it was and the detector is called. */
 const UNSURE = 0.5;
-/** A face that the detector misses so often in a row is lost. */
-const PATIENCE = 3;
+/**
+ * Detections in a row that may miss a face: as many as have seen it, within these bounds. A detector loses a covered or turned
+ * face for seconds; what it sees once where no face is must not stay as long.
+ */
+const PATIENCE = { least: 4, most: 15 } as const;
+/** The same where the tracker is unsure too. */
+const UNSURE_PATIENCE = 2;
 
 /** What is remembered of a face. */
 export interface Known {
@@ -23,6 +28,8 @@ export interface Known {
   readonly track: Track;
   /** 0 to 1. */
   readonly confidence: number;
+  /** Detections that saw it. */
+  readonly sightings: number;
   /** Detections in a row that missed it. */
   readonly missed: number;
   readonly reading: Reading;
@@ -40,6 +47,12 @@ function carried(landmarks: Landmarks, from: Box, to: Box): Landmarks {
     mouthLeft: move(mouthLeft),
     mouthRight: move(mouthRight),
   };
+}
+
+/** Whether a face that the detector missed stays known. */
+function stays({ sightings, missed, confidence }: Known): boolean {
+  const patience = Math.min(PATIENCE.most, Math.max(PATIENCE.least, sightings));
+  return missed <= (confidence < UNSURE ? UNSURE_PATIENCE : patience);
 }
 
 /** Whether the box's centre lies in the frame. */
@@ -112,14 +125,14 @@ export class KnownFaces {
     const met = detections.map((seen, index): Known => {
       const partner = this.faces[partners[index]!];
       const fresh = { seen, track: tracks[index]!, confidence: 1, missed: 0 };
-      if (partner) return { ...partner, ...fresh };
+      if (partner) return { ...partner, ...fresh, sightings: partner.sightings + 1 };
       lastId += 1;
-      return { id: lastId, reading: {}, ...fresh };
+      return { id: lastId, reading: {}, sightings: 1, ...fresh };
     });
     const kept = this.faces
       .filter((_, index) => !partners.includes(index))
       .map((face) => ({ ...face, missed: face.missed + 1 }))
-      .filter(({ missed }) => missed < PATIENCE)
+      .filter(stays)
       .filter(({ seen }) => boxes.every((box) => iou(box, seen.box) < SAME_FACE));
     return new KnownFaces(
       [...met, ...kept].sort((a, b) => a.id - b.id),

@@ -1,5 +1,5 @@
-// A model compiled for inference: one plan for a single image and one for a chunk of images that fits the caches, over
-// one store of weights. Made by compileModel.ts (weights of a file or a record) and trainer.ts (those in training).
+// A model compiled for inference: plans for a single image, for a chunk of images that fits the caches, and for what is left
+// of a call besides whole chunks, over one store of weights. Made by compileModel.ts (weights of a file or a record) and trainer.ts (those in training).
 // The rule easy to break: an image's results must not depend on its neighbours, so whatever is cut here (chunks, a rest)
 // may only choose between plans of one graph for inference, whose images have bits of their own.
 import { analyze, type CompileOptions, compile, type Plan, type PlanDescription, type StepOptions } from '../compile';
@@ -38,6 +38,8 @@ export type InferenceResult = Record<string, TensorData>;
 const LONGEST_CHUNK = 16;
 /** What a chunk's intermediate results may take: half of the 32 MiB that eight cores share on current servers. */
 const CACHE_BYTES = 16 * 2 ** 20;
+/** Plans for rests that are kept; the one that was not used for longest goes first. */
+const MOST_RESTS = 4;
 
 const IMAGES = 'images';
 
@@ -119,6 +121,9 @@ export class CompiledModel {
   readonly chunk: number;
   readonly #single: Plan;
   readonly #whole: Plan;
+  /** By count of images, the one used last at the end. */
+  readonly #rests = new Map<number, Plan>();
+  readonly #planFor: (count: number) => Plan;
   readonly #pixels: boolean;
   readonly #imageShape: readonly number[];
 
@@ -136,6 +141,10 @@ export class CompiledModel {
     };
     const one = graphFor(model, options, 1);
     this.#single = compile(one.graph, { ...placement, outputs: one.outputs });
+    this.#planFor = (count) => {
+      const { graph, outputs } = graphFor(model, options, count);
+      return compile(graph, { outputs, share: this.#single });
+    };
     try {
       const many = chunkFor(model, options, this.#single.describe());
       this.chunk = many?.count ?? 1;
@@ -163,7 +172,7 @@ export class CompiledModel {
     return joined(this.#partsOf('runSync', images).map(({ plan, steps, feeds }) => plan.runSync(steps, { feeds })));
   }
 
-  /** What the plans do and cost: that for a single image, then that for a chunk, where there is one. */
+  /** What the plans do and cost: that for a single image, that for a chunk, where there is one, then those for rests. */
   describe(): PlanDescription[] {
     return this.#plans().map((plan) => plan.describe());
   }
@@ -183,10 +192,24 @@ export class CompiledModel {
   }
 
   #plans(): Plan[] {
-    return [...new Set([this.#single, this.#whole])];
+    return [...new Set([this.#single, this.#whole, ...this.#rests.values()])];
   }
 
-  /** Whole chunks, then what is left image by image. */
+  /** The plan for fewer images than a chunk, made when so many are first asked about. */
+  #restPlan(count: number): Plan {
+    if (count <= 1) return this.#single;
+    const plan = this.#rests.get(count) ?? this.#planFor(count);
+    this.#rests.delete(count);
+    this.#rests.set(count, plan);
+    const [oldest] = this.#rests;
+    if (oldest && this.#rests.size > MOST_RESTS) {
+      this.#rests.delete(oldest[0]);
+      oldest[1].dispose();
+    }
+    return plan;
+  }
+
+  /** Whole chunks, then what is left as one. */
   #partsOf(op: string, images: unknown): Part[] {
     const expected = this.#pixels ? Uint8Array : Float32Array;
     if (!(images instanceof expected))
@@ -199,10 +222,14 @@ export class CompiledModel {
     }
     const chunks = Math.floor(count / this.chunk);
     const inChunks = chunks * this.chunk;
-    const parts = [
-      { plan: this.#whole, steps: chunks, feeds: { [IMAGES]: images.subarray(0, inChunks * size) } },
-      { plan: this.#single, steps: count - inChunks, feeds: { [IMAGES]: images.subarray(inChunks * size) } },
-    ];
-    return parts.filter(({ steps }) => steps > 0);
+    const parts: Part[] = [];
+    if (chunks > 0) {
+      parts.push({ plan: this.#whole, steps: chunks, feeds: { [IMAGES]: images.subarray(0, inChunks * size) } });
+    }
+    if (count > inChunks) {
+      const plan = this.#restPlan(count - inChunks);
+      parts.push({ plan, steps: 1, feeds: { [IMAGES]: images.subarray(inChunks * size) } });
+    }
+    return parts;
   }
 }

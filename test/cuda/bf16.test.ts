@@ -1,6 +1,6 @@
 // Products in bfloat16 on device cuda: the graphs of the CPU's tests and rows of the op table on kernels for sm_80 and sm_120,
 // training against the CPU's, and what an older card is told. Products by tensor cores round the same factors as the CPU's.
-// The rule easy to break: Gram matrices stay float32 here, because cuBLAS takes no factors that it would have to round.
+// The rule easy to break: Gram matrices stay float32 here, unlike on the CPU.
 import { afterEach, describe, expect, it } from 'vitest';
 import { analyze, compile } from '../../src/compile';
 import { DeviceError } from '../../src/errors';
@@ -8,7 +8,6 @@ import * as ops from '../../src/graph/ops';
 import { type Built, feedsOf, finished, products, roundedFeeds, separable } from '../kernels/bf16Graphs';
 import { compareWithOracle, outputsOf, runOnce } from '../kernels/checkRow';
 import { expectRow } from '../kernels/expected';
-import { build as buildSeparable, CONFIGS as SEPARABLE } from '../kernels/joined/separable';
 import { linearRows } from '../kernels/rows/linear';
 import { firstDifference, firstMismatch } from '../kernels/tolerance';
 import { ReferenceSession } from '../reference/interpreter';
@@ -64,16 +63,7 @@ describe.skipIf(images.length === 0)('bf16 on cuda', () => {
       await check(separable(), feedsOf(separable(), false), 2e-2);
       const { graph, outputs } = separable();
       const { launches } = analyze(graph, { outputs, device: 'cuda', precision });
-      expect(launches.map(({ op }) => op)).toEqual(expect.arrayContaining(['separable', 'depthwiseBackward']));
-    });
-
-    it('joins separable convolutions that are exact for small whole numbers', async () => {
-      useImage(image);
-      // Depthwise results are at most 144 and so are bfloat16 numbers too; a batchNorm's are not whole.
-      const built = buildSeparable(SEPARABLE.filter(({ activation, kernel }) => !activation && !kernel));
-      const exact = Object.entries(built.outputs).filter(([name]) => /^[uy] of/.test(name));
-      if (image === able[0]) await check(built, feedsOf(built, true), 1e-5);
-      await check({ ...built, outputs: Object.fromEntries(exact) }, feedsOf(built, true), 0);
+      expect(launches.map(({ op }) => op)).toContain('depthwiseBackward');
     });
 
     it.each(linearRows)('keeps the op table exact: $op', async (row) => {

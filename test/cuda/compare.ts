@@ -24,6 +24,7 @@ interface Setting {
   readonly batch: number;
   readonly method: 'bp' | 'cka';
   readonly lr: number;
+  readonly precision?: Precision;
 }
 
 /** What a step computes, with every draw fixed. */
@@ -42,10 +43,10 @@ function graphOf({ model, data, side, batch, method, lr }: Setting): {
   });
 }
 
-async function compare(setting: Setting, steps: number, precision: Precision = 'float32'): Promise<Trained> {
+async function compare(setting: Setting, steps: number): Promise<Trained> {
   const losses = async (device: CompileOptions['device'] & string): Promise<Float32Array> => {
     const { graph, outputs } = graphOf(setting);
-    using plan = compile(graph, { outputs, device, precision });
+    using plan = compile(graph, { outputs, device, precision: setting.precision ?? 'float32' });
     return (await plan.run(steps)).losses as Float32Array;
   };
   const cpu = await losses('cpu');
@@ -62,7 +63,10 @@ function smallNet(x: Tensor, { classes }: { classes: number }): Tensor {
 
 export async function mnistSteps(method: 'bp' | 'cka', steps: number, precision?: Precision): Promise<Trained> {
   const { train } = await loadData('mnist', { limit: 400 });
-  return compare({ model: smallNet, data: train, side: 14, batch: 16, method, lr: 0.01 }, steps, precision);
+  return compare(
+    { model: smallNet, data: train, side: 14, batch: 16, method, lr: 0.01, ...(precision && { precision }) },
+    steps,
+  );
 }
 
 /** CFPN of the papers at 48x48, batch 8. */

@@ -67,12 +67,15 @@ export function alive(): number {
 
 /** What is left beyond `known` once every disposed plan's backend has gone, which it does with its thread, a moment later. */
 export async function settled(known = 0): Promise<number> {
+  if (onCard) return 0;
   for (let i = 0; i < 100 && alive() > known; i++) await new Promise((resolve) => setTimeout(resolve, 5));
   return alive() - known;
 }
 
-/** Waits for the last backend to go, then drops what reports say of its kernels: they would grow with every module loaded. */
+/** Waits for the last backend to go, then drops what reports say of its kernels: they would grow with every module loaded, and
+ * tests of many plans would slow down. Nothing on a card. */
 export async function forget(): Promise<void> {
+  if (onCard) return;
   await settled();
   device().configure('forget');
 }

@@ -1,6 +1,6 @@
 // The gates on what kernels do, counted by the software device at the sizes of gateRows.ts: sectors, bytes, shared passes,
 // lanes, instructions per multiply-add; and that eight orders of blocks and warps give the same bits without a finding. Prints
-// a table of the figures. The rule easy to break: an op without a kernel is skipped here, so kernels.test.ts must list it.
+// a table of the figures. The rule easy to break: an op without a kernel is skipped here, so kernels/check.ts must list it.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { compile, type Plan, type Precision } from '../../src/compile';
 import { type Placed, placeRow, type Row } from '../kernels/case';
@@ -41,7 +41,7 @@ function kindOf({ op, cases }: Row): string {
   if (!op.startsWith('conv2d')) return op;
   const { attrs, inputs, outputs } = cases[0]!;
   const filter = op === 'conv2dGradFilter' ? outputs[0]!.shape : inputs[1]!.shape;
-  return `${op} ${(attrs.groups as number) > 1 ? 'depthwise' : filter[0] === 1 ? 'pointwise' : 'dense'}`;
+  return `${op} ${(attrs.groups as number) > 1 ? 'depthwise' : filter[0] === 1 ? 'pointwise' : filter[2] === 1 ? 'first' : 'dense'}`;
 }
 
 /** Multiply-adds of a convolution and the most thread-instructions that one may cost. */

@@ -1,5 +1,4 @@
-// What the planner joins on device cuda: batchNorms folded into depthwise convolutions, whole separable convolutions, a
-// unit's backward. The graphs are those of the CPU's tests; the values the float64 oracle's of the graph as appended. For
+// What the planner joins on device cuda: batchNorms folded into depthwise convolutions, a unit's backward. The graphs are those of the CPU's tests; the values the float64 oracle's of the graph as appended. For
 // three architectures; a second step must give the same bits, and no check may find fault.
 import { afterEach, describe, expect, it } from 'vitest';
 import { analyze, compile } from '../../src/compile';
@@ -7,13 +6,11 @@ import type { Graph } from '../../src/graph/graph';
 import { type Arrays, oracle, randomFeeds, type Tensors } from '../kernels/against';
 import { CONFIGS as BACKWARD, build as buildBackward } from '../kernels/joined/backward';
 import { build as buildFolded } from '../kernels/joined/folded';
-import { build as buildSeparable, CONFIGS as SEPARABLE } from '../kernels/joined/separable';
 import { firstDifference, firstMismatch } from '../kernels/tolerance';
 import { findings, forget, images, useImage } from './device';
 
 const GRAPHS: [string, string, { graph: Graph; outputs: Tensors }][] = [
   ['folded batchNorms', 'conv2d', buildFolded()],
-  ['separable', 'separable', buildSeparable(SEPARABLE)],
   ['the joined backward', 'depthwiseBackward', buildBackward(BACKWARD)],
 ];
 

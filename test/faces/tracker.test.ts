@@ -146,6 +146,20 @@ describe('a stream', () => {
     ]);
   });
 
+  it.each([
+    [1, 4],
+    [6, 6],
+    [20, 15],
+  ])('that saw a face %i times may miss it %i times while the tracker is sure', async (sightings, misses) => {
+    const { frame, box } = film('pan');
+    const detector = fakeDetector((call) => (call < sightings ? [{ box: box(0), score: 1 }] : []));
+    using recognizer = new Recognizer({ detector, detectEvery: 1 });
+    const still = frame(0);
+    let known = 0;
+    while ((await recognizer.process(still)).faces.length > 0) known += 1;
+    expect(known).toBe(sightings + misses);
+  });
+
   it('smooths probabilities over frames', async () => {
     const { frame, box } = film('pan');
     let call = 0;

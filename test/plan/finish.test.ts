@@ -76,7 +76,9 @@ const products: Record<string, Product> = {
     kernel: 'matmul:blocked',
     make: dense([70, 19], [45, 70], { transA: true, transB: true }),
   },
-  'a deep matrix product': { activation: 'relu', kernel: 'matmul:splitK', make: dense([5, 2100], [2100, 30]) },
+  'a deep matrix product': { activation: 'relu', kernel: 'matmul:splitK', make: dense([19, 2100], [2100, 30]) },
+  'a product of few rows': { activation: 'elu', kernel: 'matmul:thin', make: dense([7, 300], [300, 570]) },
+  'a deep one of few rows': { activation: 'relu', kernel: 'matmul:thinSplitK', make: dense([5, 2100], [2100, 30]) },
 };
 
 describe.each(Object.entries(products))('behind %s', (_, { make, kernel, activation, training = true }) => {

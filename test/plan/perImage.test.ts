@@ -33,6 +33,14 @@ const cases: Record<string, Case> = {
     shape: [2048],
     product: (graph, x) => ops.dense(x, graph.param('w', [2048, 300], noise(2048 * 300, 2))),
   },
+  'a convolution of a tiny map': {
+    shape: [2, 2, 64],
+    product: (graph, x) => ops.conv2d(x, graph.param('w', [3, 3, 64, 150], noise(9 * 64 * 150, 2))),
+  },
+  'a wide dense layer': {
+    shape: [301],
+    product: (graph, x) => ops.dense(x, graph.param('w', [301, 1190], noise(301 * 1190, 2))),
+  },
   'a small dense layer': {
     shape: [96],
     product: (graph, x) => ops.dense(x, graph.param('w', [96, 24], noise(96 * 24, 2))),
@@ -50,7 +58,7 @@ function results({ shape, product }: Case, batch: number, training: boolean, opt
 describe.each(['float32', 'bf16'] as const)('in %s', (precision) => {
   it.each(Object.keys(cases))('%s gives an image the same bits in any batch', (name) => {
     const alone = results(cases[name]!, 1, false, { precision });
-    for (const batch of [2, 16, BATCH]) expect(results(cases[name]!, batch, false, { precision })).toEqual(alone);
+    for (const batch of [2, 3, 6, 16, BATCH]) expect(results(cases[name]!, batch, false, { precision })).toEqual(alone);
     expect(results(cases[name]!, 16, false, { precision, threads: 1 })).toEqual(alone);
   });
 });

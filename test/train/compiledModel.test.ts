@@ -76,6 +76,16 @@ describe('an image', () => {
     expect(model.runSync(some).probabilities).toEqual(expected);
   });
 
+  it('has them whatever was asked before, and plans for rests are few', () => {
+    using model = new CompiledModel(tinyNet, tiny);
+    const alone = oneByOne(model, images);
+    for (const count of [2, 3, 4, 5, 6, 7, 2, 15, 3, 9, 2]) {
+      const expected = alone.subarray(0, count * CLASSES);
+      expect(model.runSync(images.subarray(0, count * SIZE)).probabilities, `${count} images`).toEqual(expected);
+    }
+    expect(model.describe()).toHaveLength(6);
+  });
+
   it('has them in shorter chunks too, when a network fills the caches', () => {
     using model = new CompiledModel(smallNet, { input: [40, 40, 1], classes: 7, device: 'cpu', threads: 2 });
     expect(model.chunk).toBeGreaterThan(1);

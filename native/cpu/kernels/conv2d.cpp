@@ -176,8 +176,8 @@ void forward_prepare(KernelCall* call) {
   ProductParams* params = params_of<ProductParams>(call);
   const ConvShape& s = params->conv.shape;
   const int64_t image = s.oh * s.ow, all = s.batch * image;
-  params->plan = plan_gemm(call->precision, s.groups, all, s.o, s.kh * s.kw * s.c, false,
-                           attr(call, "perImage") != 0 ? image : all);
+  params->plan = thin_if_few_rows(plan_gemm(call->precision, s.groups, all, s.o, s.kh * s.kw * s.c, false,
+                                            attr(call, "perImage") != 0 ? image : all));
   call->workspace_bytes = params->plan.workspace_bytes + finish_bytes(call);
 }
 

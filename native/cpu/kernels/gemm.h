@@ -5,359 +5,10 @@
 // The rule easy to break: an element of C is one FMA chain per block of kKC, blocks added in order, chunks of K added
 // by a fixed tree; blocks and chunks depend on the shape alone, never on the ISA or the number of threads.
 #pragma once
-#include "cpu/kernels/bf16.h"
-#include "cpu/kernels/floats.h"
+#include "cpu/kernels/gemm_thin.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
-
-// A tile of C is kMR rows by two vectors, held in registers.
-#if defined(__AVX512F__)
-constexpr int kMR = 14;
-#elif defined(__AVX2__)
-constexpr int kMR = 6;
-#else
-constexpr int kMR = 4;
-#endif
-constexpr int kNR = 2 * W;
-constexpr int64_t kKC = 256;
-constexpr int64_t kRowPitch = kKC + 16;  // of a copied row of A: an odd number of cache lines, so rows spread over sets
-constexpr int64_t kBlock = 256;          // columns of C (and rows, A transposed) of one piece of work
-
-// ---------------------------------------------------------------- the tile kernels
-
-struct Tile {
-  const float* a;   // by rows: a(i,k) = a[i * kRowPitch + k]; by columns: a(i,k) = a[k * a_pitch + i]
-  int64_t a_pitch;  // by columns only
-  const float* b;   // packed: V vectors for each k, b_step apart
-  int64_t b_step;
-  int64_t k;        // terms, or pairs of them
-  float* const* c;  // a pointer for each row of C
-  int64_t column;   // of the tile's first element in those rows
-  int rows;         // rows to store; the kernel computes R of them, R even
-  int lanes;        // lanes of the last vector to store, 1..W
-  bool accumulate;  // add to C instead of replacing it
-  // Lines to fetch into the second cache, one for each term: `fetch_lines` of a row, then `fetch_skip` floats on to the
-  // next. Only a hint; one at a time, because a burst of fetches holds the arithmetic up.
-  const float* fetch;
-  int64_t fetch_lines, fetch_skip;
-};
-
-template <int R, int V, bool kByRows, bool kPairs>
-GRAMIAN_PAIRS_TARGET void tile_kernel(const Tile& tile) {
-  vf sum[R][V];
-#pragma GCC unroll 16
-  for (int i = 0; i < R; ++i)
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) sum[i][v] = vf{};
-  const float* a = tile.a;
-  const float* b = tile.b;
-  const int64_t a_step = kByRows ? 1 : tile.a_pitch;
-  const float* fetch = tile.fetch;
-  int64_t lines = tile.fetch_lines;
-  for (int64_t k = tile.k; k > 0; --k) {
-    for (int term = 0; term < (kPairs ? 2 : 1); ++term) {
-      __builtin_prefetch(fetch, 0, 2);
-      fetch += 16;
-      if (--lines == 0) fetch += tile.fetch_skip, lines = tile.fetch_lines;
-    }
-    vf right[V];
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) right[v] = load(b + v * W);
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) {
-      const vf left = set1(a[kByRows ? i * kRowPitch : i]);
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v)
-        sum[i][v] = kPairs ? dot_pairs(left, right[v], sum[i][v]) : fma(left, right[v], sum[i][v]);
-    }
-    a += a_step;
-    b += tile.b_step;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < R; ++i) {
-    if (i >= tile.rows) break;
-    float* c = tile.c[i] + tile.column;
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) {
-      const bool whole = v < V - 1 || tile.lanes == W;
-      vf value = sum[i][v];
-      if (tile.accumulate) value = value + (whole ? load(c + v * W) : load_lanes(c + v * W, tile.lanes));
-      if (whole) {
-        store(c + v * W, value);
-      } else {
-        store_lanes(c + v * W, value, tile.lanes);
-      }
-    }
-  }
-}
-
-#if defined(__AVX512F__)
-// A tile of a vector and a half, where the last columns fill no more: three quarters of the arithmetic on processors
-// that work a vector off in two halves (Zen 4), and nothing lost on others. Element by element the sums of tile_kernel.
-template <int R, bool kByRows, bool kPairs>
-GRAMIAN_PAIRS_TARGET void narrow_tile_kernel(const Tile& tile) {
-  vf sum[R];
-  __m256 half[R];
-#pragma GCC unroll 16
-  for (int i = 0; i < R; ++i) sum[i] = vf{}, half[i] = _mm256_setzero_ps();
-  const float* a = tile.a;
-  const float* b = tile.b;
-  const int64_t a_step = kByRows ? 1 : tile.a_pitch;
-  const float* fetch = tile.fetch;
-  int64_t lines = tile.fetch_lines;
-  for (int64_t k = tile.k; k > 0; --k) {
-    for (int term = 0; term < (kPairs ? 2 : 1); ++term) {
-      __builtin_prefetch(fetch, 0, 2);
-      fetch += 16;
-      if (--lines == 0) fetch += tile.fetch_skip, lines = tile.fetch_lines;
-    }
-    const vf right = load(b);
-    const __m256 right_half = _mm256_loadu_ps(b + W);
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) {
-      const float* from = a + (kByRows ? i * kRowPitch : i);
-      const vf left = set1(*from);
-      const __m256 left_half = (__m256)__builtin_shufflevector(left, left, 0, 1, 2, 3, 4, 5, 6, 7);
-      sum[i] = kPairs ? dot_pairs(left, right, sum[i]) : fma(left, right, sum[i]);
-      half[i] =
-          kPairs ? dot_half_pairs(left_half, right_half, half[i]) : _mm256_fmadd_ps(left_half, right_half, half[i]);
-    }
-    a += a_step;
-    b += tile.b_step;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < R; ++i) {
-    if (i >= tile.rows) break;
-    float* c = tile.c[i] + tile.column;
-    const vf rest = (vf)__builtin_shufflevector(half[i], half[i], 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7);
-    store(c, tile.accumulate ? sum[i] + load(c) : sum[i]);
-    store_n(c + W, tile.accumulate ? rest + load_n(c + W, tile.lanes) : rest, tile.lanes);
-  }
-}
-#endif
-
-using TileKernel = void (*)(const Tile&);
-
-// The kernel for `rows` rows (1..kMR) and V vectors.
-template <int V, bool kByRows, bool kPairs>
-TileKernel kernel_for_rows(int rows) {
-#if defined(__AVX512F__)
-  if (rows > 12) return tile_kernel<14, V, kByRows, kPairs>;
-  if (rows > 10) return tile_kernel<12, V, kByRows, kPairs>;
-  if (rows > 8) return tile_kernel<10, V, kByRows, kPairs>;
-  if (rows > 6) return tile_kernel<8, V, kByRows, kPairs>;
-#endif
-#if defined(__AVX2__)
-  if (rows > 4) return tile_kernel<6, V, kByRows, kPairs>;
-#endif
-  if (rows > 2) return tile_kernel<4, V, kByRows, kPairs>;
-  return tile_kernel<2, V, kByRows, kPairs>;
-}
-template <int V, bool kByRows>
-TileKernel kernel_for(int rows, Precision precision) {
-#if defined(__AVX512F__)
-  if (precision == Precision::bf16Pairs) return kernel_for_rows<V, kByRows, true>(rows);
-#endif
-  (void)precision;
-  return kernel_for_rows<V, kByRows, false>(rows);
-}
-
-// Rows that will be read soon, fetched a few with each tile kernel, so that the arithmetic hides the wait.
-struct Fetch {
-  const float* next;
-  int64_t pitch, lines, rows;  // lines of a row; rows still to fetch
-
-  // What a tile kernel of `terms` terms fetches.
-  void take(Tile* tile, int64_t terms) {
-    tile->fetch = next, tile->fetch_lines = lines, tile->fetch_skip = pitch - lines * 16;
-    if (rows <= 0) return (void)(tile->fetch = tile->a, tile->fetch_lines = 1, tile->fetch_skip = -16);
-    const int64_t some = max64(1, terms / lines);
-    next += some * pitch, rows -= some;
-  }
-};
-[[maybe_unused]] inline Fetch fetch_rows(const float* from, int64_t pitch, int64_t floats, int64_t rows) {
-  return {from, pitch, max64(1, ceil_div(floats, 16)), rows};
-}
-
-// The kernel for two vectors of which the second has `lanes` lanes to store.
-template <bool kByRows>
-TileKernel pair_kernel_for(int rows, int lanes, Precision precision) {
-#if defined(__AVX512F__)
-  if (lanes <= W / 2 && rows > 10) {
-    const bool pairs = precision == Precision::bf16Pairs;
-    if (rows > 12) return pairs ? narrow_tile_kernel<14, kByRows, true> : narrow_tile_kernel<14, kByRows, false>;
-    return pairs ? narrow_tile_kernel<12, kByRows, true> : narrow_tile_kernel<12, kByRows, false>;
-  }
-#endif
-  (void)lanes;
-  return kernel_for<2, kByRows>(rows, precision);
-}
-
-// Packed B is a sequence of panels of kNR columns (W in the last one, when that is enough), each [k][width].
-[[maybe_unused]] inline int64_t panel_width(int64_t columns_left) { return columns_left > W ? kNR : W; }
-
-// One panel of up to kMR rows of A against the first n of the packed_n columns of a packed B, both narrowed to the
-// precision.
-template <bool kByRows>
-[[maybe_unused]] void multiply_panel(Precision precision, const float* a, int64_t a_pitch, int rows, const float* b,
-                                     int64_t packed_n, int64_t n, int64_t k, float* const* c, int64_t column,
-                                     bool accumulate, Fetch* fetch = nullptr) {
-  Fetch nothing = {};
-  if (!fetch) fetch = &nothing;
-  const int64_t steps = precision == Precision::bf16Pairs ? (k + 1) / 2 : k;
-  Tile tile{a, a_pitch, b, kNR, steps, c, column, rows, W, accumulate, a, 1, -16};
-  const TileKernel wide = kernel_for<2, kByRows>(rows, precision);
-  for (; n > W; n -= kNR, packed_n -= kNR) {
-    fetch->take(&tile, k);
-    tile.lanes = n >= kNR ? W : (int)(n - W);
-    if (tile.lanes == W) {
-      wide(tile);
-    } else {
-      pair_kernel_for<kByRows>(rows, tile.lanes, precision)(tile);
-    }
-    tile.b += k * kNR;
-    tile.column += kNR;
-  }
-  if (n <= 0) return;
-  fetch->take(&tile, k);
-  tile.lanes = (int)n;
-  tile.b_step = panel_width(packed_n);
-  kernel_for<1, kByRows>(rows, precision)(tile);
-}
-
-// ---------------------------------------------------------------- packing B
-
-// Rows [0, k) of a row-major matrix with n columns.
-[[maybe_unused]] inline void pack_rows(float* packed, const float* b, int64_t pitch, int64_t k, int64_t n) {
-  for (int64_t row = 0; row < k; ++row, b += pitch) {
-    float* panel = packed;
-    for (int64_t j = 0; j < n; j += kNR) {
-      const int64_t width = panel_width(n - j);
-      float* dst = panel + row * width;
-      for (int64_t v = 0; v < width; v += W) {
-        const int64_t left = n - j - v;
-        store(dst + v, left >= W ? load(b + j + v) : load_lanes(b + j + v, (int)left));
-      }
-      panel += k * width;
-    }
-  }
-}
-
-template <int S, int... L>
-inline void exchange_lanes(vf& a, vf& b) {
-  const vf low = __builtin_shufflevector(a, b, ((L & S) ? W + L - S : L)...);
-  const vf high = __builtin_shufflevector(a, b, ((L & S) ? W + L : L + S)...);
-  a = low;
-  b = high;
-}
-template <int S>
-inline void transpose_step(vf* rows) {
-#pragma GCC unroll 16
-  for (int i = 0; i < W; ++i) {
-    if (i & S) continue;
-#if defined(__AVX512F__)
-    exchange_lanes<S, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15>(rows[i], rows[i + S]);
-#elif defined(__AVX2__)
-    exchange_lanes<S, 0, 1, 2, 3, 4, 5, 6, 7>(rows[i], rows[i + S]);
-#else
-    exchange_lanes<S, 0, 1, 2, 3>(rows[i], rows[i + S]);
-#endif
-  }
-}
-// W x W in registers: lane bit S and row bit S change places, for every bit.
-inline void transpose_square(vf* rows) {
-  transpose_step<1>(rows);
-  transpose_step<2>(rows);
-#if defined(__AVX2__)
-  transpose_step<4>(rows);
-#endif
-#if defined(__AVX512F__)
-  transpose_step<8>(rows);
-#endif
-}
-
-// Columns [0, k) of a row-major matrix with n rows, as rows k0.. of a packed B of k_total rows.
-[[maybe_unused]] inline void pack_columns(float* packed, const float* b, int64_t pitch, int64_t k_total, int64_t k0,
-                                          int64_t k, int64_t n) {
-  float* panel = packed;
-  for (int64_t j = 0; j < n; j += kNR) {
-    const int64_t width = panel_width(n - j);
-    for (int64_t v = 0; v < width; v += W) {
-      const int64_t rows = min64(W, n - j - v);
-      for (int64_t col = 0; col < k; col += W) {
-        const int64_t cols = min64(W, k - col);
-        vf square[W];
-#pragma GCC unroll 16
-        for (int i = 0; i < W; ++i) {
-          const float* src = b + (j + v + i) * pitch + col;
-          square[i] = i >= rows ? vf{} : cols == W ? load(src) : load_lanes(src, (int)cols);
-        }
-        transpose_square(square);
-        float* dst = panel + (k0 + col) * width + v;
-#pragma GCC unroll 16
-        for (int i = 0; i < W; ++i)
-          if (i < cols) store(dst + i * width, square[i]);
-      }
-    }
-    panel += k_total * width;
-  }
-}
-
-// A packed B of k rows and n columns, narrowed in place; its panels stay where they are.
-[[maybe_unused]] inline void narrow_packed(Precision precision, float* packed, int64_t k, int64_t n) {
-  if (precision == Precision::float32) return;
-  for (int64_t j = 0; j < n; j += kNR) {
-    const int64_t width = panel_width(n - j);
-    narrow_rows_together(precision, packed, width, k, width);
-    packed += k * width;
-  }
-}
-
-// ---------------------------------------------------------------- operands
-
-struct Range {
-  int64_t begin, count;
-};
-
-// A row-major matrix as row source (A, or A' when the product is planned transposed), as B and as C.
-struct Matrix {
-  float* data;
-  int64_t pitch;
-  int64_t group_step;  // elements from one group's matrix to the next (0 without groups)
-
-  Matrix group(int64_t g) const { return {data + g * group_step, pitch, group_step}; }
-  void copy(float* dst, int64_t row, int64_t column, int64_t count) const {
-    copy_floats(dst, data + row * pitch + column, count);
-  }
-  void pack(float* packed, int64_t k0, int64_t k, int64_t n0, int64_t n) const {
-    pack_rows(packed, data + k0 * pitch + n0, pitch, k, n);
-  }
-  float* row(int64_t i) const { return data + i * pitch; }
-  // Only a hint: the place may lie behind the matrix's end.
-  Fetch fetch(int64_t row, int64_t column, int64_t count, int64_t rows) const {
-    return fetch_rows(data + row * pitch + column, pitch, count, rows);
-  }
-  // Columns of rows `row` on as a transposed A reads them; null for an odd number, whose last tile would read one more.
-  const float* block(int64_t row, Range columns) const {
-    return columns.count % 2 == 0 ? data + row * pitch + columns.begin : nullptr;
-  }
-};
-
-// B given as its transpose, a row-major [n, k] matrix.
-struct TransposedMatrix {
-  const float* data;
-  int64_t pitch;
-  int64_t group_step;
-
-  TransposedMatrix group(int64_t g) const { return {data + g * group_step, pitch, group_step}; }
-  Fetch fetch(int64_t, int64_t, int64_t, int64_t) const { return {}; }
-  void pack(float* packed, int64_t k0, int64_t k, int64_t n0, int64_t n) const {
-    pack_columns(packed, data + n0 * pitch + k0, pitch, k, 0, k, n);
-  }
-};
-
-[[maybe_unused]] inline Matrix matrix_of(const View& view) { return {static_cast<float*>(view.data), view.pitch, 0}; }
 
 // ---------------------------------------------------------------- the plan
 
@@ -369,12 +20,19 @@ struct GemmPlan {
   int64_t slots, slot_floats;             // each slot runs its share of the pieces in its own scratch
   int64_t partial_pitch, partial_floats;  // one chunk's whole C, when K is cut into chunks
   int64_t workspace_bytes;
+  bool thin;  // so few rows that B is read as it lies
 };
 
 // Rows of the staging copy of a transposed A: an odd number of cache lines, with room for a tile's overhang.
 [[maybe_unused]] inline int64_t stage_pitch(int64_t m_block) {
   const int64_t lines = ceil_div(m_block + kMR + W, 16);
   return (lines | 1) * 16;
+}
+
+[[maybe_unused]] void lay_out_scratch(GemmPlan* plan) {
+  plan->slots = min64(plan->groups * plan->m_blocks * plan->n_blocks * plan->k_chunks, kMaxSlots);
+  plan->slot_floats = round_up(plan->slot_floats, 16);
+  plan->workspace_bytes = 4 * (plan->slots * plan->slot_floats + plan->k_chunks * plan->partial_floats);
 }
 
 // The product of `groups` independent [m,k] x [k,n] pairs. transposed: the row source holds A' ([k,m]). like_m: the
@@ -401,21 +59,30 @@ struct GemmPlan {
   const int64_t chunks = areas >= 8 ? 1 : max64(1, min64(min64(kMaxChunks / areas, k / 512), by_memory));
   plan.k_chunk = round_up(ceil_div(k, chunks), 16);
   plan.k_chunks = ceil_div(k, plan.k_chunk);
-  const int64_t pieces = groups * plan.m_blocks * plan.n_blocks * plan.k_chunks;
-  plan.slots = min64(pieces, kMaxSlots);
   const int64_t kc = min64(k, kKC);
   plan.slot_floats = kc * plan.n_block + (transposed ? kc * stage_pitch(plan.m_block) : 0);
-  plan.slot_floats = round_up(plan.slot_floats, 16);
   if (plan.k_chunks > 1) {
     plan.partial_pitch = round_up(n, 16);
     plan.partial_floats = groups * m * plan.partial_pitch;
   }
-  plan.workspace_bytes = 4 * (plan.slots * plan.slot_floats + plan.k_chunks * plan.partial_floats);
+  lay_out_scratch(&plan);
   return plan;
 }
 [[maybe_unused]] GemmPlan plan_gemm(Precision precision, int64_t groups, int64_t m, int64_t n, int64_t k,
                                     bool transposed) {
   return plan_gemm(precision, groups, m, n, k, transposed, m);
+}
+
+// The same for a B that is a plain matrix, which a product of few rows reads as it lies. What is rounded to bf16 is
+// packed all the same.
+[[maybe_unused]] GemmPlan thin_if_few_rows(GemmPlan plan) {
+  if (plan.m > kThinRows || plan.precision != Precision::float32) return plan;
+  plan.thin = true;
+  plan.n_block = thin_columns(plan.m, plan.n, plan.groups * plan.k_chunks);
+  plan.n_blocks = ceil_div(plan.n, plan.n_block);
+  plan.slot_floats = thin_floats(plan.m, plan.n_block);
+  lay_out_scratch(&plan);
+  return plan;
 }
 
 // ---------------------------------------------------------------- the run
@@ -484,6 +151,24 @@ void gemm_piece(Precision precision, const A& a, const B& b, const C& c, Range r
   }
 }
 
+// A piece of a thin product, which has all rows of C.
+template <class A, class C>
+void finished_thin_piece(const A& a, const Matrix& b, const C& c, int64_t rows, Range columns, Range terms,
+                         float* scratch, const Finish& finish, int64_t before) {
+  thin_piece(a, b, c, rows, columns, terms, scratch);
+  for (int64_t i = 0; finish.row && i < rows; ++i)
+    finish.row(finish.context, c.row(i) + columns.begin, before + columns.begin, columns.count);
+}
+
+template <bool kTransposed, class A, class B, class C>
+void run_piece(const GemmPlan& plan, const A& a, const B& b, const C& c, Range rows, Range columns, Range terms,
+               float* scratch, const Finish& finish, int64_t before) {
+  if constexpr (!kTransposed && kIsMatrix<B>) {
+    if (plan.thin) return finished_thin_piece(a, b, c, rows.count, columns, terms, scratch, finish, before);
+  }
+  gemm_piece<kTransposed>(plan.precision, a, b, c, rows, columns, terms, scratch, finish, before);
+}
+
 template <bool kTransposed, class A, class B, class C>
 void run_gemm(const GemmPlan& plan, void* workspace, const Parallel& parallel, const A& a, const B& b, const C& c,
               const Finish& finish = {}) {
@@ -499,12 +184,12 @@ void run_gemm(const GemmPlan& plan, void* workspace, const Parallel& parallel, c
       const Range columns = range_of(block % plan.n_blocks, plan.n_block, plan.n);
       const Range terms = range_of(chunk, plan.k_chunk, plan.k);
       if (plan.k_chunks == 1) {
-        gemm_piece<kTransposed>(plan.precision, a.group(g), b.group(g), c.group(g), rows, columns, terms, mine, finish,
-                                g * plan.n);
+        run_piece<kTransposed>(plan, a.group(g), b.group(g), c.group(g), rows, columns, terms, mine, finish,
+                               g * plan.n);
       } else {
         float* data = partials + chunk * plan.partial_floats + g * plan.m * plan.partial_pitch;
         const Matrix partial{data, plan.partial_pitch, 0};
-        gemm_piece<kTransposed>(plan.precision, a.group(g), b.group(g), partial, rows, columns, terms, mine, {}, 0);
+        run_piece<kTransposed>(plan, a.group(g), b.group(g), partial, rows, columns, terms, mine, {}, 0);
       }
     }
   });

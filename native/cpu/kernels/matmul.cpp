@@ -21,8 +21,10 @@ void matmul_prepare(KernelCall* call) {
   // With perImage a row of `a` is an image.
   const bool row_alone = attr(call, "perImage") != 0 && !params->trans_a;
   params->plan = plan_gemm(call->precision, 1, y.rows, y.cols, k, params->trans_a, row_alone ? 1 : y.rows);
+  if (!params->trans_a && !params->trans_b) params->plan = thin_if_few_rows(params->plan);
   call->workspace_bytes = params->plan.workspace_bytes + finish_bytes(call);
-  call->variant = params->plan.k_chunks > 1 ? "splitK" : "blocked";
+  const bool cut = params->plan.k_chunks > 1;
+  call->variant = params->plan.thin ? (cut ? "thinSplitK" : "thin") : cut ? "splitK" : "blocked";
 }
 
 void matmul_run(const KernelCall* call) {

@@ -1,7 +1,7 @@
-// conv2d, conv2dGradInput and conv2dGradFilter: depthwise.cpp's, plain products for the gradients of a pointwise
-// convolution, and the rest a product (products.h) on pixels read through the window, so that the unfolded image never
-// exists in memory. The rule easy to break: a gradient by the input with stride s is s * s products, one for each phase
-// of the pixels of x; a phase that no tap reaches is zero.
+// conv2d, conv2dGradInput and conv2dGradFilter: depthwise.cpp's, few_taps.cpp's, plain products for the gradients of a
+// pointwise convolution, and the rest a product (products.h) on pixels read through the window, so that the unfolded
+// image never exists in memory. The rule easy to break: a gradient by the input with stride s is s * s products, one
+// for each phase of the pixels of x; a phase that no tap reaches is zero.
 #include "cuda/kernels/conv2d.h"
 
 #include <algorithm>
@@ -143,6 +143,11 @@ void prepare_grad_filter(Call& call) {
   const ConvShape s = conv_shape(call, call.in[0], call.out[0], call.in[1]);
   call.variant = variant_of(s);
   if (s.depthwise()) return prepare_depthwise_grad_filter(call, s);
+  if (has_few_taps(s)) {
+    call.variant = "fewTaps";
+    call.workspace_bytes = few_taps_bytes(s);
+    return;
+  }
   call.workspace_bytes =
       s.pointwise() ? pointwise_grad_filter(call).prepare(call) : product_bytes(filter_product(call, s));
 }
@@ -151,6 +156,7 @@ void run_grad_filter(const Call& call, Queue& queue) {
   const View &x = call.in[0], &dy = call.in[1], &dw = call.out[0];
   const ConvShape s = conv_shape(call, x, dw, dy);
   if (s.depthwise()) return run_depthwise_grad_filter(call, s, queue);
+  if (has_few_taps(s)) return run_few_taps(call, s, is_rounded(filter_product(call, s)), queue);
   if (s.pointwise()) return pointwise_grad_filter(call).run(call, call.workspace, queue);
   run_product(filter_product(call, s), call.workspace, queue);
 }

@@ -48,7 +48,7 @@ __device__ __forceinline__ void statistics_row(const HsicParams& p, uint32_t i) 
   if (!(p.wanted >> s & 1)) return;
   const HsicMatrix matrix = p.of[s];
   double sum[2] = {};
-#pragma unroll 1
+#pragma unroll 4
   for (uint32_t j = lane; j < p.m; j += 32) {
     const double x = number(matrix, i, j);
     sum[0] += x, sum[1] += x * x;
@@ -94,7 +94,7 @@ struct Operands {
     const double* mean = p.statistics + kStatistics * s * p.m;
     const double m = p.m;
     double grand[2] = {};
-#pragma unroll 1
+#pragma unroll 4
     for (uint32_t j = lane; j < p.m; j += 32) grand[0] += mean[j], grand[1] += mean[p.m + j];
     warp_sums(grand);
     if (lane > 0) return;
@@ -178,6 +178,26 @@ __device__ __forceinline__ void write_report(const HsicParams& p, const double* 
   r[7] = static_cast<float>(ratio(sum[kSumTrace] * sum[kSumTrace], gram * gram));
 }
 
+// ---------------------------------------------------------------- the median
+
+/** Counts the list by its upper 11 bits, lanes of a warp that have one bin together. All threads take part. */
+__device__ __forceinline__ void count_in_few_bins(const HsicMedianParams& p, uint32_t* counts) {
+  const uint32_t lane = threadIdx.x % 32;
+#pragma unroll 1
+  for (uint32_t first = 0; first < p.count; first += blockDim.x) {
+    const uint32_t i = first + threadIdx.x;
+    const bool real = i < p.count;
+    const uint32_t bin = real ? __float_as_uint(p.list[i]) >> 21 : 0;
+#pragma unroll 1
+    for (uint32_t left = __ballot_sync(kFullWarp, real); left != 0;) {
+      const uint32_t leader = __ffs(static_cast<int>(left)) - 1, same = __shfl_sync(kFullWarp, bin, leader);
+      const uint32_t with = __ballot_sync(kFullWarp, real && bin == same);
+      if (lane == leader) atomicAdd(&counts[same], static_cast<uint32_t>(__popc(with)));
+      left &= ~with;
+    }
+  }
+}
+
 }  // namespace gramian::cuda
 
 using namespace gramian::cuda;
@@ -214,12 +234,15 @@ extern "C" __global__ void __launch_bounds__(1024) hsicMedian(const HsicMedianPa
     const int low = shift < 0 ? 0 : shift, width = shift < 0 ? 11 + shift : 11;
     pairs[t] = make_uint2(0, 0);
     __syncthreads();
-    for (uint32_t i = t; i < p.count; i += threads) {
-      const uint32_t bits = __float_as_uint(p.list[i]);
-      // In the first round there is nothing above, and a shift by 32 is no shift.
-      if (shift == 21 || bits >> (low + width) == prefix >> (low + width))
-        atomicAdd(&counts[bits >> low & ((1u << width) - 1)], 1u);
-    }
+    // In the first round there is nothing above, a shift by 32 is no shift, and all values have few bins.
+    if (shift == 21)
+      count_in_few_bins(p, counts);
+    else
+#pragma unroll 4
+      for (uint32_t i = t; i < p.count; i += threads) {
+        const uint32_t bits = __float_as_uint(p.list[i]);
+        if (bits >> (low + width) == prefix >> (low + width)) atomicAdd(&counts[bits >> low & ((1u << width) - 1)], 1u);
+      }
     __syncthreads();
     const uint32_t first = pairs[t].x, both = first + pairs[t].y;
     uint32_t sum = both;
@@ -280,7 +303,7 @@ extern "C" __global__ void __launch_bounds__(128, 8) hsicGradient(const HsicPara
   __shared__ Terms terms;
   const uint32_t i = blockIdx.x, t = threadIdx.x;
   double part = 0;
-#pragma unroll 1
+#pragma unroll 8
   for (uint32_t row = t / kSumPitch; row < p.m; row += kBlock / kSumPitch)
     part += p.sums[row * kSumPitch + t % kSumPitch];
   shares[t] = part;
@@ -315,6 +338,7 @@ extern "C" __global__ void __launch_bounds__(128, 8) hsicGradient(const HsicPara
     }
     to[j] = static_cast<float>(s);
   }
+  if (!p.gaussian) return;
   block_sums<kBlock>(others);
-  if (p.gaussian && t == 0) to[i] = static_cast<float>(-others[0]);
+  if (t == 0) to[i] = static_cast<float>(-others[0]);
 }

@@ -22,15 +22,13 @@ struct Cut {
 
 int64_t rows_that_count(const ProductCall& p) { return p.rows_alone > 0 ? p.rows_alone : p.m; }
 
-bool rounded(const ProductCall& p) { return p.bf16 && p.groups * rows_that_count(p) * p.n * p.k >= kLeastRounded; }
-
 int64_t columns_of_block(const ProductCall& p) {
-  if (rounded(p)) return p.n > 64 ? 128 : 64;
+  if (is_rounded(p)) return p.n > 64 ? 128 : 64;
   return p.transposed || p.n > 32 ? 64 : 32;
 }
 
 std::string kernel_of(const ProductCall& p) {
-  const bool turned = rounded(p) && p.params.b.turned;  // elsewhere a kernel takes both
+  const bool turned = is_rounded(p) && p.params.b.turned;  // elsewhere a kernel takes both
   const char* const name = !p.transposed ? (turned ? "turned_" : "product_")
                            : turned      ? "transposedTurned_"
                                          : "transposed_";
@@ -58,6 +56,8 @@ bool wide(const void* data, uint32_t pitch, uint32_t group, int64_t run) {
 }
 
 }  // namespace
+
+bool is_rounded(const ProductCall& p) { return p.bf16 && p.groups * rows_that_count(p) * p.n * p.k >= kLeastRounded; }
 
 ProductRows plain_rows(const View& matrix) {
   ProductRows rows = {};
@@ -103,7 +103,7 @@ void run_product(const ProductCall& p, void* workspace, Queue& queue) {
   params.wide_y = wide(params.y, params.pitch_y, params.group_y, p.n) && params.chunk_y % 4 == 0;
   params.plain_y = params.wide_y && whole && !params.finish.mean;
   const Grid grid = {ceil_div(p.m, int64_t{kM}) * ceil_div(p.n, columns_of_block(p)), p.groups * cut.chunks};
-  queue.launch(rounded(p) ? "product_bf16" : "product", kernel_of(p).c_str(), grid, 256, params);
+  queue.launch(is_rounded(p) ? "product_bf16" : "product", kernel_of(p).c_str(), grid, 256, params);
   if (parts) enqueue_sum(y.floats(), cut.chunks, p.y, queue, p.params.finish);
 }
 
@@ -121,7 +121,7 @@ ProductCall PlainProduct::call_of(const Call& call) const {
   return product;
 }
 
-bool PlainProduct::by_blas(const Call& call) const { return !per_image && !finished && !rounded(call_of(call)); }
+bool PlainProduct::by_blas(const Call& call) const { return !per_image && !finished && !is_rounded(call_of(call)); }
 
 int64_t PlainProduct::prepare(Call& call) const {
   if (!by_blas(call)) return product_bytes(call_of(call));

@@ -25,6 +25,8 @@ ProductColumns plain_columns(const View& matrix);
 /** Of a matrix whose rows are n and whose columns k. */
 ProductColumns turned_columns(const View& matrix);
 
+/** Whether its factors are rounded to bfloat16: where that is asked for, and the product is not small. */
+bool is_rounded(const ProductCall& product);
 /** Bytes for the parts of sums that are cut; 0 when none is. */
 int64_t product_bytes(const ProductCall& product);
 /**

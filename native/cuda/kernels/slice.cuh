@@ -1,5 +1,5 @@
 // The inner part of a product with float32 sums: a block of 256 makes 128 x N of y from slices of 16 terms in shared
-// memory; a thread makes kRows<N> rows by 4 columns. Included by product.cu and separable.cu. The rule easy to break:
+// memory; a thread makes kRows<N> rows by 4 columns. Included by product.cu. The rule easy to break:
 // element (k, i) of a slice lies at i ^ 8 (k / 4), which keeps both the stores across terms and the loads along rows
 // free of conflicts.
 #pragma once
@@ -45,50 +45,5 @@ __device__ __forceinline__ void multiply(const float (&a)[kTerms][kM], const flo
     }
   }
 }
-
-/** How separable.cuh keeps and multiplies a slice. */
-template <int N>
-struct FloatTile {
-  static constexpr uint32_t kColumns = N, kDown = kRows<N>, kAcross = 4, kWarpsDown = 8 / (N / 32);
-  struct alignas(16) Memory {
-    float left[kTerms][kM];
-    float right[kTerms][N];
-  };
-  Floats<4> sum[kDown];
-
-  __device__ __forceinline__ FloatTile() {
-#pragma unroll
-    for (auto& one : sum) one = zeros<4>();
-  }
-  /** 4 terms of a row. */
-  static __device__ __forceinline__ void put_left(Memory& memory, uint32_t term, uint32_t row, const Floats<4>& x) {
-#pragma unroll
-    for (uint32_t k = 0; k < 4; ++k) memory.left[term + k][swizzled(term, row)] = x.lane[k];
-  }
-  /** 4 columns of a term. */
-  static __device__ __forceinline__ void put_right(Memory& memory, uint32_t term, uint32_t column, const Floats<4>& x) {
-    store<4>(&memory.right[term][swizzled(term, column)], x);
-  }
-  __device__ __forceinline__ void multiply(const Memory& memory) {
-    gramian::cuda::multiply<N, kDown>(memory.left, memory.right, first_row<N>(), first_column<N>(), sum);
-  }
-  /** body(row, column, 4 sums side by side). */
-  template <typename Body>
-  __device__ __forceinline__ void for_fours(const Body& body) const {
-#pragma unroll
-    for (uint32_t r = 0; r < kDown; ++r) body(first_row<N>() + r, first_column<N>(), sum[r]);
-  }
-  // This thread's sums by number, and sums over the lanes of its warp that have others of the same columns.
-  __device__ __forceinline__ uint32_t row_of(uint32_t r) const { return first_row<N>() + r; }
-  __device__ __forceinline__ uint32_t column_of(uint32_t c) const { return first_column<N>() + c; }
-  __device__ __forceinline__ float value(uint32_t r, uint32_t c) const { return sum[r].lane[c]; }
-  static __device__ __forceinline__ float over_lanes(float x) {
-    x += __shfl_xor_sync(kFullWarp, x, 8);
-    return x + __shfl_xor_sync(kFullWarp, x, 16);
-  }
-  /** Whether this lane speaks for them. */
-  static __device__ __forceinline__ bool leads() { return threadIdx.x % 32 < 8; }
-  static __device__ __forceinline__ uint32_t warp_down() { return threadIdx.x / 32 / (N / 32); }
-};
 
 }  // namespace gramian::cuda
