@@ -130,6 +130,7 @@ struct BackendOptions {
 struct DeviceReport {
   std::string id;
   bool available = false;
+  bool bf16 = false;  // whether precision bf16 is
   std::string isa;
   int threads = 0;
   std::string reason;

@@ -45,7 +45,8 @@ export interface AnalyzeOptions {
   isa?: 'auto' | 'scalar' | 'sse' | 'avx2' | 'avx512';
   /**
    * bf16: factors of products and convolutions are rounded to bfloat16 (8 significant bits) and multiplied at twice the
-   * speed where the processor has AVX512-BF16; sums, weights and everything else stay float32. Default float32.
+   * speed where the processor has AVX512-BF16, or by tensor cores of a CUDA device of sm_80 or newer; an older one throws
+   * DeviceError. Sums, weights and everything else stay float32, on CUDA Gram matrices too. Default float32.
    */
   precision?: Precision;
   /** Which CUDA device, from 0; 0 when absent. Devices without CUDA ignore it. */

@@ -76,6 +76,8 @@ export interface PlanDescription {
 export interface DeviceInfo {
   readonly id: 'cpu' | 'cuda';
   readonly available: boolean;
+  /** Whether it has precision bf16: every CPU, and CUDA devices of sm_80 or newer. */
+  readonly bf16?: boolean;
   /** The instruction set tier of the CPU, or the architecture of a CUDA device: sm_86. */
   readonly isa?: string;
   readonly threads?: number;

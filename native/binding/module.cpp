@@ -26,6 +26,7 @@ Napi::Value devices(const Napi::CallbackInfo& info) {
     Napi::Object device = Napi::Object::New(env);
     device.Set("id", report.id);
     device.Set("available", report.available);
+    device.Set("bf16", report.bf16);
     const auto text = [&](const char* key, const std::string& value) {
       if (!value.empty()) device.Set(key, value);
     };

@@ -139,7 +139,7 @@ class CpuBackend final : public Backend {
 DeviceReport report() {
   DeviceReport about;
   about.id = "cpu";
-  about.available = true;
+  about.available = about.bf16 = true;
   about.isa = isa_name(best_isa());
   about.threads = usable_threads();
   return about;

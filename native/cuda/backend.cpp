@@ -284,6 +284,7 @@ DeviceReport report() {
     about.memory_bytes = facts.memory_bytes;
     about.image = image_name(facts.device.sm);
     about.reason = problem_of(facts);
+    about.bf16 = about.reason.empty() && bf16_problem(facts).empty();
   } catch (const Error& error) {
     about.reason = error.what();
   }

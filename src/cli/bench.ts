@@ -49,7 +49,7 @@ function placeOf({ device }: MeasureOptions): { device: DeviceInfo | undefined; 
   const found = devices().find(({ id, available }) => available && id === (device === 'cpu' ? 'cpu' : 'cuda'));
   const cpu = devices().find(({ id }) => id === 'cpu');
   const chosen = device === 'cuda' ? found : (found ?? cpu);
-  return { device: chosen, precisions: chosen?.id === 'cuda' ? ['float32'] : ['float32', 'bf16'] };
+  return { device: chosen, precisions: chosen?.bf16 ? ['float32', 'bf16'] : ['float32'] };
 }
 
 /** The rows that a command line asks for. */

@@ -42,10 +42,10 @@ function slowGraph(size = 192, products = 4) {
 describe('devices', () => {
   it('lists the cpu with its tier, and says why cuda is off', () => {
     const [cpu, cuda] = devices();
-    expect(cpu).toMatchObject({ id: 'cpu', available: true });
+    expect(cpu).toMatchObject({ id: 'cpu', available: true, bf16: true });
     expect(['scalar', 'sse', 'avx2', 'avx512']).toContain(cpu?.isa);
     expect(cpu?.threads).toBeGreaterThanOrEqual(1);
-    expect(cuda).toMatchObject({ id: 'cuda', available: false });
+    expect(cuda).toMatchObject({ id: 'cuda', available: false, bf16: false });
     expect(cuda?.reason).toMatch(/nvcc|libcuda|NVIDIA/);
   });
 });

@@ -1,12 +1,12 @@
 // Products in bfloat16 on device cuda: the graphs of the CPU's tests and rows of the op table on kernels for sm_80 and sm_120,
 // training against the CPU's, and what an older card is told. Products by tensor cores round the same factors as the CPU's.
-// The rule easy to break: Gram matrices stay float32 here, because cuBLAS takes no factors that it would have to round.
+// The rule easy to break: Gram matrices stay float32 here, unlike on the CPU.
 import { afterEach, describe, expect, it } from 'vitest';
 import { analyze, compile } from '../../src/compile';
 import { DeviceError } from '../../src/errors';
 import * as ops from '../../src/graph/ops';
 import { type Built, feedsOf, finished, products, roundedFeeds, separable } from '../kernels/bf16Graphs';
-import { compareRuns, compareWithOracle, outputsOf, runOnce } from '../kernels/checkRow';
+import { compareWithOracle, outputsOf, runOnce } from '../kernels/checkRow';
 import { expectRow } from '../kernels/expected';
 import { linearRows } from '../kernels/rows/linear';
 import { firstDifference, firstMismatch } from '../kernels/tolerance';
@@ -61,15 +61,16 @@ describe.skipIf(images.length === 0)('bf16 on cuda', () => {
     it('serves the joined convolutions', async () => {
       useImage(image);
       await check(separable(), feedsOf(separable(), false), 2e-2);
+      const { graph, outputs } = separable();
+      const { launches } = analyze(graph, { outputs, device: 'cuda', precision });
+      expect(launches.map(({ op }) => op)).toContain('depthwiseBackward');
     });
 
     it.each(linearRows)('keeps the op table exact: $op', async (row) => {
       useImage(image);
-      const expected = expectRow(row, 'integer');
+      const expected = expectRow(row, 'integer', image === able[0] ? [false, true] : [false]);
       using plan = compile(expected.graph, { outputs: outputsOf(expected), device: 'cuda', precision });
-      const results = await runOnce(plan, expected);
-      expect(compareWithOracle(results, expected, 'integer')).toEqual([]);
-      expect(compareRuns('a second run', results, await runOnce(plan, expected), expected)).toEqual([]);
+      expect(compareWithOracle(await runOnce(plan, expected), expected, 'integer')).toEqual([]);
       expect(findings()).toEqual([]);
     });
   });
@@ -103,7 +104,7 @@ describe.skipIf(images.length === 0)('bf16 on cuda', () => {
     expect(findings()).toEqual([]);
   });
 
-  it('is refused where the kernels are for an older card', () => {
+  it.skipIf(!images.includes('ptx75'))('is refused where the kernels are for an older card', () => {
     useImage('ptx75');
     const { graph, outputs } = separable();
     const compiled = () => compile(graph, { outputs, device: 'cuda', precision });
