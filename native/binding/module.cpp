@@ -1,4 +1,5 @@
-// The addon: { Plan, analyze, devices, packedKernels, unpackKernels, pixels }. The one file that knows which devices exist.
+// The addon: { Plan, analyze, devices, packedKernels, unpackKernels, pixels }. The one file that knows which devices
+// exist.
 #include <napi.h>
 
 #include "backend.h"
