@@ -20,13 +20,17 @@ const ENVIRONMENT = { OMP_WAIT_POLICY: 'passive', KMP_BLOCKTIME: '0', PYTHONDONT
 
 interface Variant {
   readonly compile: boolean;
+  /** A step is captured once and replayed, on a card. */
+  readonly graph: boolean;
   readonly bf16: boolean;
 }
 
-const EAGER: Variant = { compile: false, bf16: false };
+const EAGER: Variant = { compile: false, graph: false, bf16: false };
+
+const replays = (id: string) => id.startsWith('torch-graph');
 
 function variantOf({ id, precision }: Peer): Variant {
-  return { compile: id.startsWith('torch-compile'), bf16: precision === 'bf16' };
+  return { compile: id.startsWith('torch-compile'), graph: replays(id), bf16: precision === 'bf16' };
 }
 
 /** Writes what the driver reads. */
@@ -47,7 +51,8 @@ export class TorchHost implements PeerHost {
 
   private constructor(python: string, settings: HostSettings) {
     this.#python = python;
-    this.#settings = { ...settings, peers: settings.peers.filter(({ id }) => id.startsWith('torch')) };
+    const possible = ({ id }: Peer) => id.startsWith('torch') && (settings.device === 'cuda' || !replays(id));
+    this.#settings = { ...settings, peers: settings.peers.filter(possible) };
   }
 
   async #start(allocator: NodeJS.ProcessEnv = TUNED_ALLOCATOR): Promise<Pipe> {

@@ -78,13 +78,41 @@ class Task:
             trained = [w for w, stored in zip(self.w, manifest["weights"]) if stored["trained"]]
             for w in trained:
                 w.requires_grad_(True)
-            self.optimizer = torch.optim.Adam(trained, lr=self.about["lr"], betas=(0.9, 0.999), eps=1e-8, fused=True)
+            self.optimizer = torch.optim.Adam(
+                trained, lr=self.about["lr"], betas=(0.9, 0.999), eps=1e-8, fused=True, capturable=variant["graph"])
         elif self.kind == "kernel" and self.bf16:
             self.w = [w.bfloat16() if stored["trained"] else w for w, stored in zip(self.w, manifest["weights"])]
         else:
             with torch.inference_mode():
                 self.k = scope["prepare"](self.w)
         self.forward = torch.compile(scope["forward"]) if variant["compile"] else scope["forward"]
+        self.graph = None
+        if variant["graph"]:
+            self.capture()
+
+    def capture(self):
+        """Makes a step one CUDA graph, which reads its batch from self.given; weights and the optimiser are as before."""
+        self.given = [value.clone() for value in self.steps[0]]
+        before = [value.detach().clone() for value in self.w + self.r]
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                self.compute(self.given)
+        torch.cuda.current_stream().wait_stream(side)
+        if self.kind == "train":
+            self.optimizer.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self.results = self.compute(self.given)
+        with torch.no_grad():
+            for value, old in zip(self.w + self.r, before):
+                value.copy_(old)
+            if self.kind == "train":
+                for state in self.optimizer.state.values():
+                    for value in state.values():
+                        value.zero_()
+        self.graph = graph
 
     def precision(self):
         low = self.bf16 and self.kind != "kernel"
@@ -93,6 +121,14 @@ class Task:
     def step(self):
         given = self.steps[self.done % len(self.steps)]
         self.done += 1
+        if self.graph is None:
+            return self.compute(given)
+        for to, value in zip(self.given, given):
+            to.copy_(value)
+        self.graph.replay()
+        return self.results
+
+    def compute(self, given):
         if self.kind != "train":
             with torch.inference_mode(), self.precision():
                 return self.forward(self.w, self.k, given, self.r)

@@ -3,6 +3,9 @@
 // and makes no context; the first allocation does.
 #include "backend.h"
 
+#include <cstdlib>
+#include <cstring>
+
 #include "core/text.h"
 #include "cuda/kernels/table.h"
 #include "cuda/recording.h"
@@ -11,7 +14,7 @@ namespace gramian::cuda {
 namespace {
 
 constexpr int64_t kAlign = 256;
-constexpr int kOldestSm = 75;
+constexpr int kOldestSm = 75, kOldestBf16Sm = 80;
 
 /** A device as the driver describes it. */
 struct Facts {
@@ -55,10 +58,25 @@ std::string problem_of(const Facts& facts) {
   return blas_problem();
 }
 
+/** Why this device cannot multiply bfloat16; empty when it can. */
+std::string bf16_problem(const Facts& facts) {
+  const Image* image = choose_image("product_bf16", facts.device.sm);
+  const int sm = image && image->ptx ? image->sm : facts.device.sm;
+  if (sm >= kOldestBf16Sm) return "";
+  return cat(facts.name, " runs kernels of sm_", sm, ", whose tensor cores do not multiply bfloat16: expected sm_",
+             kOldestBf16Sm, " (RTX 30 series) or newer, or precision float32");
+}
+
 /** Why CUDA is off before any device was looked at. */
 std::string early_problem() {
   if (kImageCount == 0) return "this build has no CUDA kernels, because nvcc was not there when it was made";
   return driver_problem();
+}
+
+/** GRAMIAN_CUDA_JOIN=0: every node has a launch of its own, to compare with. */
+bool apart() {
+  const char* join = getenv("GRAMIAN_CUDA_JOIN");
+  return join && strcmp(join, "0") == 0;
 }
 
 class CudaBackend final : public Backend, public Host {
@@ -82,7 +100,7 @@ class CudaBackend final : public Backend, public Host {
   int threads() const override { return 0; }
   const char* precision() const override { return bf16_ ? "bf16" : "float32"; }
 
-  bool fuses(Fusion fusion) const override { return cuda::fuses(fusion); }
+  bool fuses(Fusion fusion) const override { return joins_ && cuda::fuses(fusion); }
 
   void* allocate(int64_t bytes) override {
     if (limit_ > 0 && used_ + bytes > limit_)
@@ -197,6 +215,7 @@ class CudaBackend final : public Backend, public Host {
   const std::string isa_;
   const int64_t limit_;
   const bool bf16_, tf32_;
+  const bool joins_ = !apart();
   int64_t used_ = 0;
   Context context_ = nullptr;
   Stream stream_ = nullptr;
@@ -242,7 +261,6 @@ DeviceReport report() {
 }
 
 std::unique_ptr<Backend> create(const BackendOptions& options) {
-  if (options.bf16) throw Error(Code::argument, "[cuda] expected precision float32, got bf16, which cuda has not yet");
   std::string problem = early_problem();
   Facts facts;
   if (problem.empty()) {
@@ -250,6 +268,8 @@ std::unique_ptr<Backend> create(const BackendOptions& options) {
     problem = problem_of(facts);
   }
   if (!problem.empty()) throw Error(Code::device, cat("[cuda] the device is not available: ", problem));
+  if (options.bf16) problem = bf16_problem(facts);
+  if (!problem.empty()) throw Error(Code::device, cat("[cuda] precision bf16 is not available: ", problem));
   return std::make_unique<CudaBackend>(options, std::move(facts));
 }
 

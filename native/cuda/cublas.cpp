@@ -11,7 +11,7 @@
 namespace gramian::cuda {
 namespace {
 
-constexpr int kPlain = 0, kTransposed = 1, kDefaultMath = 0, kTf32Math = 3, kLower = 0;
+constexpr int kPlain = 0, kTransposed = 1, kDefaultMath = 0, kTf32Math = 3;
 
 struct Loaded {
   std::optional<BlasTable> table;
@@ -110,16 +110,17 @@ Blas::~Blas() { table().destroy.attempt(handle_); }
 
 void Blas::product(const Product& p) const {
   // Row-major y = a b is column-major y' = b' a', and a row-major matrix read column-major is its transpose.
-  table().sgemm(handle_, p.trans_b ? kTransposed : kPlain, p.trans_a ? kTransposed : kPlain, size32(p.n), size32(p.m),
-                size32(p.k), &p.alpha, p.b.data, size32(p.b.pitch), p.b.stride, p.a.data, size32(p.a.pitch), p.a.stride,
-                &p.beta, p.y.data, size32(p.y.pitch), p.y.stride, size32(p.batches));
-}
-
-void Blas::gram(const Matrix& x, const Matrix& y, int64_t m, int64_t k, bool trans) const {
-  const float one = 1, zero = 0;
-  // Read column-major, x [m,k] is [k,m]: x x' is op(A)=A' there, and its lower triangle is our upper one.
-  table().ssyrk(handle_, kLower, trans ? kPlain : kTransposed, size32(m), size32(k), &one, x.data, size32(x.pitch),
-                &zero, y.data, size32(y.pitch));
+  const int op_b = p.trans_b ? kTransposed : kPlain, op_a = p.trans_a ? kTransposed : kPlain;
+  const int n = size32(p.n), m = size32(p.m), k = size32(p.k);
+  const int pitch_b = size32(p.b.pitch), pitch_a = size32(p.a.pitch), pitch_y = size32(p.y.pitch);
+  // The batched call does not know the kernels that cut k.
+  if (p.batches == 1) {
+    table().sgemm_once(handle_, op_b, op_a, n, m, k, &p.alpha, p.b.data, pitch_b, p.a.data, pitch_a, &p.beta, p.y.data,
+                       pitch_y);
+    return;
+  }
+  table().sgemm(handle_, op_b, op_a, n, m, k, &p.alpha, p.b.data, pitch_b, p.b.stride, p.a.data, pitch_a, p.a.stride,
+                &p.beta, p.y.data, pitch_y, p.y.stride, size32(p.batches));
 }
 
 }  // namespace gramian::cuda

@@ -28,8 +28,9 @@ class BlasTable {
   Call<BlasHandle, int, int, int, int, int, const float*, const float*, int, long long, const float*, int, long long,
        const float*, float*, int, long long, int>
       sgemm{resolver_, "cublasSgemmStridedBatched"};
-  Call<BlasHandle, int, int, int, int, const float*, const float*, int, const float*, float*, int> ssyrk{
-      resolver_, "cublasSsyrk_v2"};
+  Call<BlasHandle, int, int, int, int, int, const float*, const float*, int, const float*, int, const float*, float*,
+       int>
+      sgemm_once{resolver_, "cublasSgemm_v2"};
 };
 
 /** Why there is no cuBLAS and what to do; empty when there is one. */
@@ -59,8 +60,6 @@ class Blas {
   Blas& operator=(const Blas&) = delete;
 
   void product(const Product& product) const;
-  /** The upper triangle, in row-major terms, of y[m,m] = x x' (x [m,k]), or x' x (x [k,m]) when `trans`. */
-  void gram(const Matrix& x, const Matrix& y, int64_t m, int64_t k, bool trans) const;
 
  private:
   BlasHandle handle_ = nullptr;

@@ -1,6 +1,7 @@
 // The CUDA driver API as a table of our own, filled from libcuda.so.1 through cuGetProcAddress at first use: no header
 // or library of CUDA is needed to build or load the addon. Prototypes and values are those of cuda.h 13.0. The rule
-// easy to break: cuGetProcAddress takes base names; the version it gives follows from kDriverVersion.
+// easy to break: cuGetProcAddress takes base names; the version it gives follows from kDriverVersion, but a name that
+// cuda.h maps to another one (cuGraphInstantiate) gives the old function: ask for the other name.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -85,7 +86,7 @@ class Driver {
 
   Call<Stream, int> begin_capture{resolver_, "cuStreamBeginCapture"};
   Call<Stream, GraphHandle*> end_capture{resolver_, "cuStreamEndCapture"};
-  Call<GraphExec*, GraphHandle, unsigned long long> instantiate{resolver_, "cuGraphInstantiate"};
+  Call<GraphExec*, GraphHandle, unsigned long long> instantiate{resolver_, "cuGraphInstantiateWithFlags"};
   Call<GraphHandle> destroy_graph{resolver_, "cuGraphDestroy"};
   Call<GraphExec> destroy_exec{resolver_, "cuGraphExecDestroy"};
   Call<GraphExec, Stream> upload_graph{resolver_, "cuGraphUpload"};

@@ -145,7 +145,7 @@ void CudaRecording::capture() {
   driver().destroy_graph.attempt(graph);
   if (code) {
     exec_ = nullptr;
-    fail_driver("cuGraphInstantiate", code);
+    fail_driver("cuGraphInstantiateWithFlags", code);
   }
   driver().upload_graph(exec_, host_.stream());
 }

@@ -59,7 +59,10 @@ const ErrorText* find_error(Result code) {
   return nullptr;
 }
 
-/** Base name -> exported name where they differ. */
+/**
+ * Base name -> exported name where they differ. Not in it: cuGraphInstantiate, for which a driver gives its old form of
+ * five parameters whatever version is asked for (seen with driver 580), although cuda.h maps the name to WithFlags.
+ */
 constexpr std::pair<const char*, const char*> kVersions[] = {
     {"cuDeviceTotalMem", "cuDeviceTotalMem_v2"},
     {"cuDeviceGetUuid", "cuDeviceGetUuid_v2"},
@@ -87,7 +90,6 @@ constexpr std::pair<const char*, const char*> kVersions[] = {
     {"cuEventDestroy", "cuEventDestroy_v2"},
     {"cuEventElapsedTime", "cuEventElapsedTime_v2"},
     {"cuStreamBeginCapture", "cuStreamBeginCapture_v2"},
-    {"cuGraphInstantiate", "cuGraphInstantiateWithFlags"},
     {"cuGraphAddKernelNode", "cuGraphAddKernelNode_v2"},
     {"cuGraphKernelNodeGetParams", "cuGraphKernelNodeGetParams_v2"},
     {"cuGraphExecKernelNodeSetParams", "cuGraphExecKernelNodeSetParams_v2"},

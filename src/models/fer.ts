@@ -7,10 +7,13 @@ import * as ops from '../graph/ops';
 import { normalize } from '../layers/normalize';
 import { convolution, dropout } from '../layers/plain';
 import { dense } from '../layers/separable';
-import { checkImages, type ModelOptions } from './options';
-import { resnet18 } from './resnet';
+import { checkCount, checkImages, type ModelOptions } from './options';
+import { type ResnetOptions, resnet18 } from './resnet';
 
-export type FerOptions = ModelOptions;
+export interface FerOptions extends ModelOptions {
+  /** Neurons of a hidden fully connected layer at most, 4096. */
+  readonly hidden?: number;
+}
 
 const LEAST = 8;
 /** All filters start from N(0, 0.04) (section IV.B). */
@@ -28,10 +31,11 @@ function convBn(x: Tensor, filters: number): Tensor {
 }
 
 /** Fully connected units `fc1`, `fc2`, ..., and the classifier. */
-function classify(map: Tensor, hidden: readonly Hidden[], { classes, step }: FerOptions): Tensor {
+function classify(map: Tensor, layers: readonly Hidden[], { classes, step, hidden = 4096 }: FerOptions): Tensor {
   const { graph } = map;
   let features = ops.flatten(map);
-  hidden.forEach(({ neurons, dropped }, index) => {
+  layers.forEach(({ neurons: printed, dropped }, index) => {
+    const neurons = Math.min(printed, hidden);
     const input = features;
     const deviation = Math.sqrt(2 / input.shape[1]!);
     features = graph.unit(`fc${index + 1}`, () =>
@@ -44,22 +48,24 @@ function classify(map: Tensor, hidden: readonly Hidden[], { classes, step }: Fer
 /** x [N,H,W,C] of at least 8x8 -> logits [N,classes]. Units: every convolution, every fully connected layer. */
 export function ferCnn(x: Tensor, options: FerOptions): Tensor {
   checkImages('ferCnn', x, options, LEAST);
+  checkCount('ferCnn', 'hidden', options.hidden ?? 1);
   let map = x;
   [64, 128, 256].forEach((filters, index) => {
     const input = map;
     map = x.graph.unit(`conv${index + 1}`, () => ops.maxPool(convBn(input, filters), { kernel: 2 }));
   });
-  const hidden = [
+  const layers = [
     { neurons: 4096, dropped: 0.2 },
     { neurons: 1024, dropped: 0.5 },
     { neurons: 256, dropped: 0.5 },
   ];
-  return classify(map, hidden, options);
+  return classify(map, layers, options);
 }
 
 /** x [N,H,W,C] of at least 8x8 -> logits [N,classes]. Units: every convolution, every fully connected layer. */
 export function ferVgg(x: Tensor, options: FerOptions): Tensor {
   checkImages('ferVgg', x, options, LEAST);
+  checkCount('ferVgg', 'hidden', options.hidden ?? 1);
   const { graph } = x;
   let map = x;
   const blocks = [
@@ -76,17 +82,17 @@ export function ferVgg(x: Tensor, options: FerOptions): Tensor {
       });
     }
   });
-  const hidden = [
+  const layers = [
     { neurons: 4096, dropped: 0.5 },
     { neurons: 4096, dropped: 0.5 },
     { neurons: 1024, dropped: 0.5 },
     { neurons: 256, dropped: 0 },
   ];
-  return classify(map, hidden, options);
+  return classify(map, layers, options);
 }
 
 /** `resnet18` whose filters start as those of the other two. */
-export function ferResnet18(x: Tensor, options: FerOptions): Tensor {
+export function ferResnet18(x: Tensor, options: ResnetOptions): Tensor {
   checkImages('ferResnet18', x, options, LEAST);
   return resnet18(x, { ...options, deviation: DEVIATION });
 }

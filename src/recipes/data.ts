@@ -79,6 +79,14 @@ export async function faces(run: RecipeRun, options: FaceOptions): Promise<DataS
   return splits;
 }
 
+/** Grey images with that many equal channels, for a network whose weights are of colour images; others as they are. */
+export function withChannels(data: ImageDataset, channels: number): ImageDataset {
+  if (data.channels !== 1 || channels === 1) return data;
+  const images = new Uint8Array(data.images.length * channels);
+  for (let place = 0; place < images.length; place += 1) images[place] = data.images[Math.floor(place / channels)]!;
+  return { ...data, images, channels };
+}
+
 /** All images of faces() as one set, for a cross-validation. */
 export async function allFaces(run: RecipeRun, options: FaceOptions): Promise<ImageDataset> {
   const { train, test } = await faces(run, options);

@@ -4,10 +4,10 @@
 // Expected: the three are close to each other; happy and surprise are found best, the rare disgust and the mild sad worst.
 import { type ExperimentSummary, summarizeRuns } from '../evaluation/summary';
 import { classTable, confusionTable } from '../evaluation/tables';
-import { models } from '../models';
 import { confusionFigure } from '../report/figures';
 import { divergences, type Group, stepChart, systemTable, testChart } from './charts';
 import { faces } from './data';
+import { scaledNetwork } from './networks';
 import { FER_CONFUSION, PAPERS, type PaperFigures } from './papers';
 import type { Recipe } from './recipe';
 import type { RecipeRun } from './run';
@@ -62,7 +62,7 @@ export const recipe: Recipe = {
     const groups: Group[] = [];
     for (const { name, model } of NETS) {
       const result = await run.train({
-        ...{ key: model, model: models[model]!, network: model, objective: 'bp' as const, train, test },
+        ...{ key: model, ...scaledNetwork(run, model), objective: 'bp' as const, train, test },
         ...run.at({ smoke: { input: [8, 8] as const }, small: {}, full: {} }),
         ...{ epochs: run.at(EPOCHS), batch: run.at(BATCH), lr: 0.001, seed: run.seed },
         more: { augmentation: run.at({ smoke: {}, small: {}, full: { flip: true } }) },

@@ -5,6 +5,7 @@ import { recipe as activations } from './activations';
 import { recipe as allSystems } from './allSystems';
 import { recipe as baselines } from './baselines';
 import { recipe as blocks } from './blocks';
+import { recipe as faceApi } from './faceApi';
 import { recipe as featuresMlp } from './featuresMlp';
 import { recipe as ferNets } from './ferNets';
 import { recipe as learningRates } from './learningRates';
@@ -35,6 +36,7 @@ export const recipes: readonly Recipe[] = [
   mffCnn,
   mffAblations,
   mffGradCam,
+  faceApi,
   allSystems,
 ];
 

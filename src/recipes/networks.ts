@@ -4,7 +4,10 @@
 import { type ModelFunction, modelNamed } from '../models';
 import type { RecipeRun } from './run';
 
-const NARROW: Readonly<Record<string, object>> = { alexnet: { hidden: 64 }, resnet50: { width: 8 } };
+const NARROW: Readonly<Record<string, object>> = {
+  ...{ alexnet: { hidden: 64 }, ferCnn: { hidden: 64 }, ferVgg: { hidden: 64 } },
+  ...{ resnet50: { width: 8 }, ferResnet18: { width: 8 }, densenet121: { growth: 8 } },
+};
 /** Smallest sides at which they are built; 8 of the others. */
 const LEAST: Readonly<Record<string, number>> = { alexnet: 64, densenet121: 32, mffCnn: 40 };
 

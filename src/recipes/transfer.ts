@@ -12,6 +12,7 @@ import { type ModelFunction, models, type ResnetOptions, resnet18, resnet50, res
 import type { Weights } from '../train/compileModel';
 import { weightsAt } from '../train/compileModel';
 import { accuracyOf, type Group, meanOf, stepChart, testChart } from './charts';
+import { withChannels } from './data';
 import { type Half, ratesTable, summarizeHalves, twoHalves } from './handMade';
 import { SFEW_CLASSES, SFEW_TRANSFER } from './papers';
 import type { Recipe } from './recipe';
@@ -54,10 +55,7 @@ async function sourceData(run: RecipeRun, channels: number): Promise<ImageDatase
   for (const spec of ['fashion-mnist', 'mnist']) {
     try {
       const { train } = await loadData(spec, { seed: run.seed, limit: count });
-      const images = new Uint8Array(train.images.length * channels);
-      for (let place = 0; place < images.length; place += 1)
-        images[place] = train.images[Math.floor(place / channels)]!;
-      return { ...train, name: spec, images, channels };
+      return { ...withChannels(train, channels), name: spec };
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
     }

@@ -30,6 +30,8 @@ export interface Trial {
   readonly test: Dataset;
   /** Sides the network reads images at; their own when absent. */
   readonly input?: readonly [number, number];
+  /** Mean and deviation of pixels in 0..1 that the weights to start from want; those of the training part when absent. */
+  readonly pixels?: { readonly mean: readonly number[]; readonly std: readonly number[] };
   readonly epochs: number;
   readonly batch: number;
   readonly lr: number;
@@ -127,8 +129,9 @@ function objectiveOf({ objective }: Trial): ObjectiveOptions {
 }
 
 function identityOf(trial: Trial): string {
-  const { network, input, epochs, batch, lr, seed, more, removal, testEvery, errorsAt, init } = trial;
-  const settings = { network, input, epochs, batch, lr, seed, more, removal, testEvery, errorsAt, init: init?.of };
+  const { network, input, pixels, epochs, batch, lr, seed, more, removal, testEvery, errorsAt, init } = trial;
+  const training = { epochs, batch, lr, seed, more, removal, testEvery, errorsAt, init: init?.of };
+  const settings = { network, input, pixels, ...training };
   const data = [hashOf(trial.train), hashOf(trial.test)];
   return createHash('sha256')
     .update(JSON.stringify({ ...settings, objective: objectiveOf(trial), data }))
@@ -136,11 +139,11 @@ function identityOf(trial: Trial): string {
     .slice(0, 16);
 }
 
-function specOf({ train, input }: Trial): NetworkSpec {
+function specOf({ train, input, pixels }: Trial): NetworkSpec {
   const classes = train.classes.length;
   if (hasRows(train)) return { classes, input: [1, 1, train.columns], mean: [0], std: [1] };
   const [height, width] = input ?? [train.height, train.width];
-  return { classes, input: [height, width, train.channels], ...pixelStatistics(train) };
+  return { classes, input: [height, width, train.channels], ...(pixels ?? pixelStatistics(train)) };
 }
 
 /** What an unfinished trial has so far; plain JSON. */

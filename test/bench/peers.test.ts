@@ -21,7 +21,7 @@ describe('--peers', () => {
   it('takes ids, which name one each, and their beginnings', () => {
     expect(chosen('torch-eager')).toEqual(['torch-eager']);
     expect(chosen('tfjs,torch-compile-bf16')).toEqual(['torch-compile-bf16', 'tfjs-wasm', 'tfjs-cpu', 'tfjs-node']);
-    expect(chosen('torch')).toHaveLength(4);
+    expect(chosen('torch')).toHaveLength(6);
     expect(selectById(PEERS)).toBe(PEERS);
   });
 

@@ -1,9 +1,9 @@
 // The same training on the software CUDA device and on the CPU. Used by train.test.ts and twentySteps.ts.
-import { type CompileOptions, compile } from '../../src/compile';
+import { type CompileOptions, compile, type Precision } from '../../src/compile';
 import { loadData } from '../../src/data/load';
 import { syntheticFaces } from '../../src/data/synthetic';
 import type { ImageDataset } from '../../src/data/types';
-import type { Tensor } from '../../src/graph/graph';
+import type { Graph, Tensor } from '../../src/graph/graph';
 import * as ops from '../../src/graph/ops';
 import { composite, dense, separableConv } from '../../src/layers';
 import { type ModelFunction, modelNamed } from '../../src/models';
@@ -24,20 +24,29 @@ interface Setting {
   readonly batch: number;
   readonly method: 'bp' | 'cka';
   readonly lr: number;
+  readonly precision?: Precision;
 }
 
-async function compare({ model, data, side, batch, method, lr }: Setting, steps: number): Promise<Trained> {
+/** What a step computes, with every draw fixed. */
+function graphOf({ model, data, side, batch, method, lr }: Setting): {
+  graph: Graph;
+  outputs: Record<string, Tensor>;
+} {
+  return trainingGraph({
+    model,
+    spec: { classes: data.classes.length, input: [side, side, data.channels], mean: [0.5], std: [0.25] },
+    data,
+    objective: { ...OBJECTIVE_DEFAULTS, name: method },
+    batch,
+    seed: 1,
+    lr,
+  });
+}
+
+async function compare(setting: Setting, steps: number): Promise<Trained> {
   const losses = async (device: CompileOptions['device'] & string): Promise<Float32Array> => {
-    const { graph, outputs } = trainingGraph({
-      model,
-      spec: { classes: data.classes.length, input: [side, side, data.channels], mean: [0.5], std: [0.25] },
-      data,
-      objective: { ...OBJECTIVE_DEFAULTS, name: method },
-      batch,
-      seed: 1,
-      lr,
-    });
-    using plan = compile(graph, { outputs, device });
+    const { graph, outputs } = graphOf(setting);
+    using plan = compile(graph, { outputs, device, precision: setting.precision ?? 'float32' });
     return (await plan.run(steps)).losses as Float32Array;
   };
   const cpu = await losses('cpu');
@@ -52,16 +61,24 @@ function smallNet(x: Tensor, { classes }: { classes: number }): Tensor {
   return graph.unit('head', () => dense('fc', ops.globalAvgPool(second), classes));
 }
 
-export async function mnistSteps(method: 'bp' | 'cka', steps: number): Promise<Trained> {
+export async function mnistSteps(method: 'bp' | 'cka', steps: number, precision?: Precision): Promise<Trained> {
   const { train } = await loadData('mnist', { limit: 400 });
-  return compare({ model: smallNet, data: train, side: 14, batch: 16, method, lr: 0.01 }, steps);
+  return compare(
+    { model: smallNet, data: train, side: 14, batch: 16, method, lr: 0.01, ...(precision && { precision }) },
+    steps,
+  );
 }
 
-/** CFPN of the papers with local objectives (NBP) at 48x48, batch 8. */
-export async function cfpnSteps(steps: number): Promise<Trained> {
+/** CFPN of the papers at 48x48, batch 8. */
+async function cfpn(method: 'bp' | 'cka'): Promise<Setting> {
   const data = await syntheticFaces({ count: 64, seed: 5 });
-  return compare({ model: modelNamed('cfpn'), data, side: 48, batch: 8, method: 'cka', lr: 1e-4 }, steps);
+  return { model: modelNamed('cfpn'), data, side: 48, batch: 8, method, lr: 1e-4 };
 }
+
+export const cfpnGraph = async (method: 'bp' | 'cka') => graphOf(await cfpn(method));
+
+/** Trained with local objectives (NBP). */
+export const cfpnSteps = async (steps: number): Promise<Trained> => compare(await cfpn('cka'), steps);
 
 /** The largest difference of a loss relative to that step's largest. */
 export function furthest({ cuda, cpu, units }: Trained): number {

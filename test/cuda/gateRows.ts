@@ -92,7 +92,14 @@ function convolutions(x: Shape, w: Shape, attrs: Attrs): Row[] {
   ];
 }
 
+/** A network's first convolution. */
+function firstGradFilter(at: Sizes): Row {
+  const [x, y] = [channelsOf(at, 1), channelsOf(at, 32)];
+  return row('conv2dGradFilter', [f32(x), f32(y)], [[3, 3, 1, 32]], { ...same, groups: 1 });
+}
+
 const linear = (at: Sizes): Row[] => [
+  firstGradFilter(at),
   row('matmul', [f32([256, 128]), f32([128, 256])], [[256, 256]], { transA: false, transB: false }),
   ...convolutions(at.image, [3, 3, 1, 72], { ...same, groups: 72 }),
   ...convolutions(at.image, [1, 1, 72, 64], { ...bare, groups: 1 }),

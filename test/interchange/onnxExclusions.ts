@@ -46,6 +46,9 @@ export function exclusionsPage(outcomes: readonly Outcome[]): string {
     "the values expected, to the relative 1e-3 and absolute 1e-7 of ONNX's own runner (`test/interchange/onnxBackend.test.ts`). Written by",
     '`npm run onnx:exclusions`; the test compares this page with what it sees.',
     '',
+    `On device cuda all ${outcomes.filter(({ state }) => state === 'passed').length} that the CPU computes give the values expected too, to the same tolerances: \`GRAMIAN_SOFTCUDA=1 npm run onnx:cuda\``,
+    'executes them on the [software device](softcuda.md), which found no fault (`test/cuda/onnx.test.ts` repeats a sample). cuda excludes nothing of its own.',
+    '',
     '| part | tests | computed by the engine | worked out at import | not supported or different |',
     '|---|---|---|---|---|',
   ];

@@ -3,7 +3,7 @@
 // values to a relative 1e-3 and an absolute 1e-7.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { compile } from '../../src/compile';
+import { type CompileOptions, compile } from '../../src/compile';
 import { GramianError } from '../../src/errors';
 import { Graph } from '../../src/graph/graph';
 import { type OnnxInput, type OnnxModel, type OnnxResult, parseOnnx } from '../../src/interchange/onnx/model';
@@ -13,6 +13,9 @@ import { readTensor, type TensorData } from '../../src/interchange/onnx/schema';
 export const SUITE = '/usr/share/libonnx-testdata/data';
 export const PARTS = ['node', 'pytorch-converted', 'pytorch-operator', 'simple'] as const;
 export type Part = (typeof PARTS)[number];
+
+/** Where a test is computed. */
+export type Placement = Pick<CompileOptions, 'device' | 'threads'>;
 
 export interface Outcome {
   readonly part: Part;
@@ -86,12 +89,12 @@ function differs(result: OnnxResult, values: ArrayLike<number>, expected: Tensor
 }
 
 /** The values of all results, computed where they have to be. */
-function computedValues({ graph, results, fed }: Applied): ArrayLike<number>[] {
+function computedValues({ graph, results, fed }: Applied, placement: Placement): ArrayLike<number>[] {
   const outputs = Object.fromEntries(
     results.flatMap(({ tensor }, index) => (tensor ? [[String(index), tensor] as const] : [])),
   );
   if (Object.keys(outputs).length === 0) return results.map(({ data }) => data!);
-  using plan = compile(graph, { outputs, threads: 1 });
+  using plan = compile(graph, { outputs, ...placement });
   const feeds = Object.fromEntries(
     [...fed].map(([name, { data }]) => [`input ${name}`, Float32Array.from(data)] as const),
   );
@@ -99,7 +102,8 @@ function computedValues({ graph, results, fed }: Applied): ArrayLike<number>[] {
   return results.map(({ data }, index) => data ?? made[String(index)]!);
 }
 
-export function runTest(part: Part, name: string): Outcome {
+/** Runs a test of a part by its name, on one thread of the CPU unless told. */
+export function runTest(part: Part, name: string, placement: Placement = { threads: 1 }): Outcome {
   const folder = path.join(SUITE, part, name);
   const outcome = (state: Outcome['state'], reason = ''): Outcome => ({ part, name, state, reason });
   try {
@@ -115,7 +119,7 @@ export function runTest(part: Part, name: string): Outcome {
       );
       const one = applied(model, inputs);
       nodes += one.graph.nodes.length;
-      const made = computedValues(one);
+      const made = computedValues(one, placement);
       for (const [index, want] of expected.entries()) {
         const wrong = differs(one.results[index]!, made[index]!, want!);
         if (wrong !== undefined) return outcome('failed', wrong);

@@ -7,17 +7,8 @@ import { compile, type Plan } from '../../src/compile';
 import { Graph, sizeOf, type Tensor } from '../../src/graph/graph';
 import { exportOnnx } from '../../src/interchange/onnx/export';
 import { parseOnnx } from '../../src/interchange/onnx/model';
-import {
-  ageGenderNet,
-  alexnet,
-  type ModelFunction,
-  models,
-  resnet18,
-  resnet50,
-  resnet101,
-  tinyFaceDetector,
-} from '../../src/models';
-import { leastShape } from '../models/built';
+import { ageGenderNet, type ModelFunction, models, tinyFaceDetector } from '../../src/models';
+import { leastShape, narrowed } from '../models/built';
 
 const BATCH = 3;
 const CLASSES = 7;
@@ -94,18 +85,10 @@ function distance(a: Float32Array, b: Float32Array): number {
   return a.reduce((most, value, index) => Math.max(most, Math.abs(value - b[index]!)), 0) / size;
 }
 
-/** The same networks with fewer channels, since tens of millions of weights take seconds to draw and to turn. */
-const NARROW: Readonly<Record<string, ModelFunction>> = {
-  alexnet: (x, options) => alexnet(x, { ...options, hidden: 64 }),
-  resnet18: (x, options) => resnet18(x, { ...options, width: 8 }),
-  resnet50: (x, options) => resnet50(x, { ...options, width: 8 }),
-  resnet101: (x, options) => resnet101(x, { ...options, width: 8 }),
-};
-
 const all: readonly [string, ModelFunction, readonly number[]][] = [
-  ...Object.entries(models).map(([name, model]): [string, ModelFunction, readonly number[]] => [
+  ...Object.keys(models).map((name): [string, ModelFunction, readonly number[]] => [
     name,
-    NARROW[name] ?? model,
+    narrowed(name),
     leastShape(name),
   ]),
   ['ageGenderNet', ageGenderNet, [16, 16, 3]],

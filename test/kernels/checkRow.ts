@@ -1,5 +1,5 @@
 // One row of the op table on a compiled plan: the step from a known start, its comparison with the oracle, and of two runs
-// with each other. Used by kernels.test.ts and test/cuda/kernels.test.ts.
+// with each other. Used by kernels.test.ts and test/cuda/kernels/check.ts.
 // The rule easy to break: persistent tensors are put back to their start before each run.
 import type { Plan } from '../../src/compile';
 import type { ExpectedRow } from './expected';

@@ -1,6 +1,6 @@
 // A model's graph and what the tests of models ask of it. Graphs are built and never run, so that large networks cost nothing.
 import { Graph, sizeOf, type Tensor, type Unit } from '../../src/graph/graph';
-import { type ModelOptions, modelNamed } from '../../src/models';
+import { type ModelFunction, type ModelOptions, modelNamed } from '../../src/models';
 
 export const CLASSES = 7;
 export const BATCH = 2;
@@ -43,6 +43,24 @@ export function declared(graph: Graph, kind: 'param' | 'state'): string[] {
 
 export const parametersOf = (graph: Graph): number =>
   graph.tensors.reduce((sum, info) => sum + (info.kind === 'param' ? sizeOf(info.shape) : 0), 0);
+
+/** What makes large networks narrow, for tests that compute them: all layers are there, with fewer channels or neurons. */
+const NARROW: Readonly<Record<string, object>> = {
+  alexnet: { hidden: 64 },
+  ferCnn: { hidden: 64 },
+  ferVgg: { hidden: 64 },
+  ferResnet18: { width: 16 },
+  resnet18: { width: 16 },
+  resnet50: { width: 16 },
+  resnet101: { width: 16 },
+  densenet121: { growth: 8 },
+};
+
+/** The model of that name, narrow where its full width would take seconds. */
+export function narrowed(name: string): ModelFunction {
+  const model = modelNamed(name);
+  return (x, options) => model(x, { ...options, ...NARROW[name] });
+}
 
 /** Parameters of the model of that name; classes 7 unless told. */
 export const parametersNamed = (name: string, shape: readonly number[], classes = CLASSES): number =>

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { ArgumentError } from '../../src/errors';
 import { Graph, type Tensor } from '../../src/graph/graph';
-import { type MffCnnOptions, mffCnn, mlp, sfewCnn } from '../../src/models';
+import { type FerOptions, type MffCnnOptions, mffCnn, mlp, sfewCnn } from '../../src/models';
 import { attachTraining } from '../../src/objectives/attach';
 import { summarize } from '../../src/train/summarize';
 import { ReferenceSession } from '../reference/interpreter';
@@ -49,6 +49,18 @@ describe('paper 002', () => {
     const data = filters.at(-1)!.data as Float32Array;
     const deviation = Math.sqrt(data.reduce((sum, value) => sum + value * value, 0) / data.length);
     expect(deviation).toBeCloseTo(0.04, 3);
+  });
+});
+
+describe('hidden neurons of paper 002’s networks', () => {
+  it.each(['ferCnn', 'ferVgg'])('of %s can be fewer', (name) => {
+    const x = () => new Graph({ training: false }).input('image', [2, 8, 8, 1]);
+    const build = named(name) as (image: Tensor, options: FerOptions) => Tensor;
+    const { graph } = build(x(), { classes: CLASSES, hidden: 300 });
+    expect([shapeOf(graph, 'fc1'), shapeOf(graph, 'fc2')]).toEqual([[300], [300]]);
+    const last = graph.units.at(-2)!;
+    expect(last.output!.shape).toEqual([2, 256]);
+    expect(() => build(x(), { classes: CLASSES, hidden: 0 })).toThrow(`[${name}] expected hidden to be an integer`);
   });
 });
 

@@ -2,21 +2,15 @@
 // and fall over a few steps on two kinds of stripes, and the inference graph reads the same weights.
 import { describe, expect, it } from 'vitest';
 import type { ImageDataset } from '../../src/data/types';
-import { alexnet, type ModelFunction, modelNamed, models, resnet101 } from '../../src/models';
+import { models } from '../../src/models';
 import type { ObjectiveName } from '../../src/objectives/options';
 import { Trainer } from '../../src/train/trainer';
 import { objective, stripeDataset } from '../train/fixtures';
-import { leastShape } from './built';
+import { leastShape, narrowed } from './built';
 
 /** The whole set is one batch, so that steps differ by what was learnt and by dropout alone. */
 const COUNT = 8;
 const STEPS = 12;
-
-/** Two whose full width would take seconds are narrower. */
-const NARROW: Readonly<Record<string, ModelFunction>> = {
-  alexnet: (x, options) => alexnet(x, { ...options, hidden: 128 }),
-  resnet101: (x, options) => resnet101(x, { ...options, width: 16 }),
-};
 
 /** Two kinds of stripes; a model of feature vectors gets them as one row of pixels. */
 function dataFor(name: string): ImageDataset {
@@ -28,7 +22,7 @@ function dataFor(name: string): ImageDataset {
 function trainerOf(name: string, objectiveName: ObjectiveName, lr: number): Trainer {
   const data = dataFor(name);
   return new Trainer({
-    model: NARROW[name] ?? modelNamed(name),
+    model: narrowed(name),
     spec: { classes: 2, input: [data.height, data.width, 1], mean: [0.35], std: [0.25] },
     data,
     objective: objective(objectiveName),

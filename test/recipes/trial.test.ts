@@ -60,6 +60,8 @@ describe('a trial', () => {
     const other = await runTrial({ ...plain, seed: 3 }, counting);
     expect(steps).toBeGreaterThan(trained);
     expect(other.losses).not.toEqual(first.losses);
+    const darker = await runTrial({ ...plain, pixels: { mean: [0.9], std: [0.2] } }, counting);
+    expect(darker.losses).not.toEqual(first.losses);
     const again = await runTrial(plain, { ...counting, resume: false });
     expect(withoutTime(again)).toEqual(withoutTime(first));
   });

@@ -278,7 +278,7 @@ describe('errors of the driver', () => {
     const names = [
       'cuMemAlloc',
       'cuStreamBeginCapture',
-      'cuGraphInstantiate',
+      'cuGraphInstantiateWithFlags',
       'cuLaunchKernel',
       'cuGetProcAddress',
       'cuEventElapsedTime',
@@ -286,6 +286,12 @@ describe('errors of the driver', () => {
     for (const [i, name] of names.entries())
       script.call('cuGetProcAddress_v2', `s:${name}`, `&p${i}`, 13000, 0, '&status');
     expect(script.run().failures()).toEqual([]);
+  });
+
+  it('has no cuGraphInstantiate, since a driver gives its form of five parameters', () => {
+    const script = new Script();
+    const asked = script.call('cuGetProcAddress_v2', 's:cuGraphInstantiate', '&p', 13000, 0, '&status');
+    expect(script.run().code(asked)).toBe(500);
   });
 });
 

@@ -59,7 +59,7 @@ int64_t statistics_bytes(const View& like) {
 /** The launch that joins the chunks of `over`, whose tile it replaces. */
 template <typename Params>
 void launch_join(Queue& queue, const char* kernel, Params params) {
-  const ColumnTiles tiles = tiles_for(params.over.chunks, params.over.cols, false);
+  const ColumnTiles tiles = join_tiles_for(params.over.chunks, params.over.cols, false);
   params.over.tile = tiles.tile;
   queue.launch("batch_norm", kernel, {tiles.blocks()}, tiles.threads, params);
 }

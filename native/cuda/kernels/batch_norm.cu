@@ -324,7 +324,7 @@ __device__ __forceinline__ void row_norm(const RowNormParams& p) {
     if (p.dy) {
       const Floats<V> dy = load<V>(at(p.dy, row, p.pitch_dy, piece * V));
 #pragma unroll
-      for (int i = 0; i < V; ++i) z.lane[i] = flat ? 0.0f : (dy.lane[i] - z.lane[i] * along) * direct;
+      for (int i = 0; i < V; ++i) z.lane[i] = flat ? 0.0f : fmaf(-z.lane[i], along, dy.lane[i]) * direct;
     } else {
 #pragma unroll
       for (float& lane : z.lane) lane *= direct;
@@ -362,6 +362,7 @@ extern "C" __global__ void __launch_bounds__(256) momentsJoin(const MomentsParam
   const TilePlace place = place_in(p.over.tile);
   Moments<1> m = {0, {0}, {0}};
   if (place.active)
+#pragma unroll 4
     for (uint32_t k = place.above; k < p.over.chunks; k += p.over.tile.above) {
       const float* partial = p.partial + k * 2 * p.over.cols + place.piece;
       const auto count = static_cast<float>(min(p.over.chunk, p.over.rows - k * p.over.chunk));
@@ -382,6 +383,7 @@ extern "C" __global__ void __launch_bounds__(256) batchNormGradParamsJoin(const 
   const TilePlace place = place_in(p.over.tile);
   Floats<1> sums[2] = {};
   if (place.active)
+#pragma unroll 4
     for (uint32_t k = place.above; k < p.over.chunks; k += p.over.tile.above) {
       const float* partial = p.partial + k * 2 * p.over.cols + place.piece;
       sums[0].lane[0] += partial[0];

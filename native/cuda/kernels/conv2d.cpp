@@ -1,7 +1,7 @@
-// conv2d, conv2dGradInput and conv2dGradFilter: depthwise.cpp's, cuBLAS for the gradients of a pointwise convolution,
-// and the rest a product (product.cu) on pixels read through the window, so that the unfolded image never exists in
-// memory. The rule easy to break: a gradient by the input with stride s is s * s products, one for each phase of the
-// pixels of x; a phase that no tap reaches is zero.
+// conv2d, conv2dGradInput and conv2dGradFilter: depthwise.cpp's, few_taps.cpp's, plain products for the gradients of a
+// pointwise convolution, and the rest a product (products.h) on pixels read through the window, so that the unfolded
+// image never exists in memory. The rule easy to break: a gradient by the input with stride s is s * s products, one
+// for each phase of the pixels of x; a phase that no tap reaches is zero.
 #include "cuda/kernels/conv2d.h"
 
 #include <algorithm>
@@ -48,6 +48,7 @@ ProductCall forward_product(const Call& call, const ConvShape& s) {
   product.rows_alone = call.number("perImage") != 0 ? s.oh * s.ow : 0;
   product.run_a = s.c;
   product.finished = call.find("outEps") != nullptr;
+  product.bf16 = call.bf16;
   product.y = call.out[0];
   return product;
 }
@@ -68,10 +69,16 @@ void run_forward(const Call& call, Queue& queue) {
 
 // ---------------------------------------------------------------- gradient by the input
 
+PlainProduct pointwise_grad_input(const Call& call) {
+  PlainProduct product = {call.in[0], call.in[1], call.out[0]};
+  product.trans_b = true;
+  return product;
+}
+
 void prepare_grad_input(Call& call) {
   const ConvShape s = conv_shape(call, call.out[0], call.in[1], call.in[0]);
   call.variant = variant_of(s);
-  call.uses_blas = !s.depthwise() && s.pointwise();
+  if (!s.depthwise() && s.pointwise()) call.workspace_bytes = pointwise_grad_input(call).prepare(call);
 }
 
 void run_phase(const Call& call, const ConvShape& s, int64_t a, int64_t b, Queue& queue) {
@@ -81,6 +88,7 @@ void run_phase(const Call& call, const ConvShape& s, int64_t a, int64_t b, Queue
   ProductCall product;
   product.m = s.batch * h.pixels * w.pixels, product.n = s.c, product.k = h.taps * w.taps * s.o;
   product.groups = s.groups, product.run_a = product.run_b = s.o;
+  product.bf16 = call.bf16;
   product.y = dx;
   ProductParams& params = product.params;
   ProductRows& rows = params.a = plain_rows(dy);
@@ -104,13 +112,7 @@ void run_grad_input(const Call& call, Queue& queue) {
   const View &dy = call.in[0], &filter = call.in[1], &dx = call.out[0];
   const ConvShape s = conv_shape(call, dx, filter, dy);
   if (s.depthwise()) return run_depthwise_grad_input(call, s, queue);
-  if (s.pointwise()) {
-    Product product;
-    product.m = dx.rows, product.n = s.c, product.k = s.o;
-    product.a = dy.matrix(), product.b = filter.matrix(), product.y = dx.matrix();
-    product.trans_b = true;
-    return queue.blas().product(product);
-  }
+  if (s.pointwise()) return pointwise_grad_input(call).run(call, call.workspace, queue);
   for (int64_t a = 0; a < s.stride_h; ++a)
     for (int64_t b = 0; b < s.stride_w; ++b) run_phase(call, s, a, b, queue);
 }
@@ -126,7 +128,14 @@ ProductCall filter_product(const Call& call, const ConvShape& s) {
   product.m = s.kh * s.kw * s.c, product.n = s.o, product.k = s.batch * s.oh * s.ow, product.groups = s.groups;
   product.transposed = true;
   product.run_a = s.c;
+  product.bf16 = call.bf16;
   product.y = call.out[0];
+  return product;
+}
+
+PlainProduct pointwise_grad_filter(const Call& call) {
+  PlainProduct product = {call.in[0], call.in[1], call.out[0]};
+  product.trans_a = true;
   return product;
 }
 
@@ -134,23 +143,22 @@ void prepare_grad_filter(Call& call) {
   const ConvShape s = conv_shape(call, call.in[0], call.out[0], call.in[1]);
   call.variant = variant_of(s);
   if (s.depthwise()) return prepare_depthwise_grad_filter(call, s);
-  if (s.pointwise()) {
-    call.uses_blas = true;
-  } else {
-    call.workspace_bytes = product_bytes(filter_product(call, s));
+  if (has_few_taps(s)) {
+    call.variant = "fewTaps";
+    call.workspace_bytes = few_taps_bytes(s);
+    return;
   }
+  call.workspace_bytes =
+      s.pointwise() ? pointwise_grad_filter(call).prepare(call) : product_bytes(filter_product(call, s));
 }
 
 void run_grad_filter(const Call& call, Queue& queue) {
   const View &x = call.in[0], &dy = call.in[1], &dw = call.out[0];
   const ConvShape s = conv_shape(call, x, dw, dy);
   if (s.depthwise()) return run_depthwise_grad_filter(call, s, queue);
-  if (!s.pointwise()) return run_product(filter_product(call, s), call.workspace, queue);
-  Product product;
-  product.m = s.c, product.n = s.o, product.k = x.rows;
-  product.a = x.matrix(), product.b = dy.matrix(), product.y = dw.matrix();
-  product.trans_a = true;
-  queue.blas().product(product);
+  if (has_few_taps(s)) return run_few_taps(call, s, is_rounded(filter_product(call, s)), queue);
+  if (s.pointwise()) return pointwise_grad_filter(call).run(call, call.workspace, queue);
+  run_product(filter_product(call, s), call.workspace, queue);
 }
 
 const Kernel kernels[] = {

@@ -37,7 +37,7 @@ void launch(const Call& call, Queue& queue, WindowNeeds needs, int64_t width, in
             const Norm& norm) {
   const View &x = call.in[0], &filter = call.in[1], &y = call.out[0];
   const bool near = width == 4 && sets == 1 && needs.taps_h == 3 && needs.taps_w == 3 && needs.dilation_h == 1 &&
-                    needs.dilation_w == 1;
+                    needs.dilation_w == 1 && needs.stride_h == 1 && needs.stride_w == 1;
   needs.behind = near ? 0 : needs.taps_h * needs.taps_w;
   const WindowPlan plan = plan_window(call, needs, width);
   params.window = plan.window;
@@ -51,7 +51,7 @@ void launch(const Call& call, Queue& queue, WindowNeeds needs, int64_t width, in
   params.y_rows = i32(y.shape[1]);
   params.y_cols = i32(y.shape[2]);
   const char* const kernel = near ? "near_4" : width == 4 ? "any_4" : "any_1";
-  queue.launch("depthwise", kernel, {plan.tiles, plan.parts, sets}, plan.block, params, plan.shared_bytes);
+  queue.launch("depthwise", kernel, {plan.blocks, plan.parts, sets}, plan.block, params, plan.shared_bytes);
 }
 
 /** Tiles, and how they are dealt out in chunks to the blocks that sum over them. */
@@ -65,13 +65,12 @@ FilterPlan plan_filter(const Call& call, const ConvShape& s, int64_t width) {
   FilterPlan made = {};
   WindowNeeds needs = needs_of(s);
   needs.taps_h = needs.taps_w = 3;
-  needs.behind = 3;
   made.plan = plan_window(call, needs, width);
   made.blocks_h = ceil_div(s.kh, 3), made.blocks_w = ceil_div(s.kw, 3);
   const int64_t others = made.plan.parts * made.blocks_h * made.blocks_w;
   made.chunks = std::clamp(kBlocksWanted / others, int64_t{1}, std::min(kMostChunks, made.plan.tiles));
   made.chunks = ceil_div(made.plan.tiles, ceil_div(made.plan.tiles, made.chunks));
-  const auto tree = static_cast<unsigned>(3 * made.plan.block * static_cast<unsigned>(width) * sizeof(float));
+  const auto tree = static_cast<unsigned>(3 * kTileBlock * width * int64_t{sizeof(float)});
   made.plan.shared_bytes = std::max(made.plan.shared_bytes, tree);
   return made;
 }
@@ -153,7 +152,6 @@ void run_depthwise_grad_filter(const Call& call, const ConvShape& s, Queue& queu
   params.rows = i32(s.oh), params.cols = i32(s.ow);
   params.top = i32(-s.top), params.left = i32(-s.left);
   params.taps_h = i32(s.kh), params.taps_w = i32(s.kw);
-  params.tiles = u32(made.plan.tiles);
   params.chunks = u32(made.chunks);
   params.blocks_w_of = make_divisor(made.blocks_w);
   const Grid grid = {made.chunks, made.plan.parts, made.blocks_h * made.blocks_w};

@@ -8,19 +8,16 @@ namespace gramian::cuda {
 
 extern __shared__ float4 depthwise_memory[];
 
-template <int V>
-__device__ __forceinline__ void multiply_add(Floats<V>& sum, const Floats<V>& a, const Floats<V>& b) {
-#pragma unroll
-  for (int i = 0; i < V; ++i) sum.lane[i] = fmaf(a.lane[i], b.lane[i], sum.lane[i]);
-}
-
-/** body(row, column, where the output's window begins in the tile) for this thread's outputs of the tile. */
-template <int V, typename Body>
-__device__ __forceinline__ void for_outputs(const Window& w, const Share& s, const Tile& tile, int32_t rows,
+/**
+ * body(row, column, where the output's window begins in the tile) for this thread's outputs of the tile, or, with Step
+ * 2, for every other one of a column.
+ */
+template <int V, uint32_t Step, typename Body>
+__device__ __forceinline__ void for_outputs(const Window& w, const Share& s, const WindowTile& tile, int32_t rows,
                                             int32_t cols, const float* memory, const Body& body) {
 #pragma unroll 1
-  for (uint32_t i = s.pixel; i < static_cast<uint32_t>(w.tile_h * w.tile_w); i += s.pixels) {
-    const uint32_t r = w.tile_w_of.quotient(i), c = i - r * w.tile_w;
+  for (uint32_t i = s.pixel; i < w.tile_h * w.tile_w / Step; i += s.pixels) {
+    const uint32_t above = w.tile_w_of.quotient(i), c = i - above * w.tile_w, r = above * Step;
     const int32_t row = tile.row + static_cast<int32_t>(r), col = tile.col + static_cast<int32_t>(c);
     if (row < rows && col < cols)
       body(row, col, memory + ((r * w.stride_h * w.in_w + c * w.stride_w) * w.part + s.lane) * V);
@@ -33,36 +30,65 @@ __device__ __forceinline__ float* place_of(const DepthwiseParams& p, const Outpu
   return p.y + ((image * p.y_rows + y_row) * p.y_cols + y_col) * p.pitch_y;
 }
 
-/** 3 x 3 taps that lie side by side: the filter is in registers. */
+/**
+ * 3 x 3 taps side by side with stride 1: the filter is in registers, and two outputs of a column share what they read.
+ */
 template <int V>
 __device__ __forceinline__ void near(const DepthwiseParams& p) {
   auto* memory = reinterpret_cast<float*>(depthwise_memory);
   const Window& w = p.window;
   const Outputs& o = p.outputs[0];
   const Share s = share_of(w, blockIdx.y);
-  const Tile tile = tile_of(w, blockIdx.x);
   const uint32_t channel = s.vector * V;
-  Channels<V> channels;
-  if (!s.idle) {
-    if (w.norm.mean) channels = channels_of<V>(w.norm, channel);
-    stage<V>(
-        w, s, [&] { return channels; }, channel, tile.image, tile.row * w.stride_h + o.top,
-        tile.col * w.stride_w + o.left, memory);
-  }
-  __syncthreads();
-  if (s.idle) return;
+  float* const norm = memory + w.in_h * w.in_w * w.part * V;
+  stage_norm<V>(w, s, channel, norm);
   Floats<V> filter[9];
+  if (!s.idle) {
+    const int32_t pitch = static_cast<int32_t>(p.pitch_filter), next = o.filter_step_w * pitch;
+    const float* taps = p.filter + channel + o.filter_first * pitch;
 #pragma unroll
-  for (int t = 0; t < 9; ++t)
-    filter[t] = load<V>(
-        p.filter + (o.filter_first + t / 3 * o.filter_step_h + t % 3 * o.filter_step_w) * p.pitch_filter + channel);
+    for (int r = 0; r < 3; ++r, taps += o.filter_step_h * pitch) {
+      filter[3 * r] = load<V>(taps);
+      filter[3 * r + 1] = load<V>(taps + next);
+      filter[3 * r + 2] = load<V>(taps + 2 * next);
+    }
+  }
   const uint32_t across = w.part * V, down = w.in_w * across;
-  for_outputs<V>(w, s, tile, o.rows, o.cols, memory, [&](int32_t row, int32_t col, const float* from) {
-    Floats<V> sum = zeros<V>();
+#pragma unroll 1
+  for (uint32_t index = blockIdx.x; index < w.tiles; index += gridDim.x) {
+    const WindowTile tile = window_tile(w, index);
+    __syncthreads();
+    stage<V>(w, s, channel, tile.image, tile.row * w.stride_h + o.top, tile.col * w.stride_w + o.left, norm, memory);
+    __syncthreads();
+    if (s.idle) continue;
+    for_outputs<V, 2>(w, s, tile, o.rows, o.cols, memory, [&](int32_t row, int32_t col, const float* from) {
+      Floats<V> sum[2] = {zeros<V>(), zeros<V>()};
 #pragma unroll
-    for (int t = 0; t < 9; ++t) multiply_add<V>(sum, load<V>(from + t / 3 * down + t % 3 * across), filter[t]);
-    store<V>(place_of(p, o, tile.image, row, col) + channel, sum);
-  });
+      for (int r = 0; r < 4; ++r, from += down)
+#pragma unroll
+        for (int c = 0; c < 3; ++c) {
+          const Floats<V> x = load<V>(from + c * across);
+          if (r < 3) multiply_add<V>(sum[0], x, filter[r * 3 + c]);
+          if (r > 0) multiply_add<V>(sum[1], x, filter[r * 3 + c - 3]);
+        }
+      float* to = place_of(p, o, tile.image, row, col) + channel;
+      store<V>(to, sum[0]);
+      if (row + 1 < o.rows) store<V>(to + p.y_cols * p.pitch_y, sum[1]);
+    });
+  }
+}
+
+/** Copies a set's taps for one channel of each of the block's lanes to shared memory. */
+template <int V>
+__device__ __forceinline__ void stage_filter(const DepthwiseParams& p, const Outputs& o, const Share& s, uint32_t f,
+                                             float* filter) {
+#pragma unroll 1
+  for (uint32_t t = s.pixel; t < static_cast<uint32_t>(o.taps_h * o.taps_w); t += s.pixels) {
+    const int32_t t_h = static_cast<int32_t>(t) / o.taps_w, t_w = static_cast<int32_t>(t) - t_h * o.taps_w;
+    const float* from =
+        p.filter + (o.filter_first + t_h * o.filter_step_h + t_w * o.filter_step_w) * p.pitch_filter + f;
+    store<V>(filter + (t * p.window.part + s.lane) * V, load<V>(from + s.vector * V * p.fold));
+  }
 }
 
 /** Any taps, any phases: the filter lies in shared memory behind the tile. */
@@ -72,86 +98,37 @@ __device__ __forceinline__ void any(const DepthwiseParams& p) {
   const Window& w = p.window;
   const Outputs o = p.outputs[blockIdx.z];
   const Share s = share_of(w, blockIdx.y);
-  const Tile tile = tile_of(w, blockIdx.x);
-  if (tile.row >= o.rows || tile.col >= o.cols) return;
-  float* const filter = memory + w.in_h * w.in_w * w.part * V;
-  const uint32_t taps = o.taps_h * o.taps_w, across = w.dilation_w * w.part * V,
-                 down = w.dilation_h * w.in_w * w.part * V;
+  float* const norm = memory + w.in_h * w.in_w * w.part * V;
+  float* const filter = norm + 3 * w.part * V;
+  const uint32_t across = w.dilation_w * w.part * V, down = w.dilation_h * w.in_w * w.part * V;
 #pragma unroll 1
   for (uint32_t f = 0; f < p.fold; ++f) {
     const uint32_t channel = w.multiplier_of.quotient(s.vector * V) * p.fold + f;
-    if (f > 0) __syncthreads();
-    if (!s.idle) {
-      Channels<V> channels;
-      if (w.norm.mean) channels = channels_of<V>(w.norm, channel);
-      stage<V>(
-          w, s, [&] { return channels; }, channel, tile.image, tile.row * w.stride_h + o.top,
-          tile.col * w.stride_w + o.left, memory);
-#pragma unroll 1
-      for (uint32_t t = s.pixel; t < taps; t += s.pixels) {
-        const uint32_t t_h = t / o.taps_w, t_w = t - t_h * o.taps_w;
-        const float* from = p.filter + (o.filter_first + static_cast<int32_t>(t_h) * o.filter_step_h +
-                                        static_cast<int32_t>(t_w) * o.filter_step_w) *
-                                           p.pitch_filter;
-        store<V>(filter + (t * w.part + s.lane) * V, load<V>(from + s.vector * V * p.fold + f));
-      }
-    }
     __syncthreads();
-    if (s.idle) continue;
-    for_outputs<V>(w, s, tile, o.rows, o.cols, memory, [&](int32_t row, int32_t col, const float* from) {
-      Floats<V> sum = zeros<V>();
-      const float* tap = filter + s.lane * V;
+    stage_norm<V>(w, s, channel, norm);
+    if (!s.idle) stage_filter<V>(p, o, s, f, filter);
 #pragma unroll 1
-      for (int32_t i = 0; i < o.taps_h; ++i, from += down) {
-        const float* x = from;
-#pragma unroll 1
-        for (int32_t j = 0; j < o.taps_w; ++j, x += across, tap += w.part * V)
-          multiply_add<V>(sum, load<V>(x), load<V>(tap));
-      }
-      float* to = place_of(p, o, tile.image, row, col) + s.vector * V;
-      if (f > 0) sum.lane[0] += *to;
-      store<V>(to, sum);
-    });
-  }
-}
-
-/** The sums of `sum` over the block's pixels, three at a time, by halving; thread `pixel` of each lane writes some. */
-template <int V>
-__device__ __forceinline__ void add_pixels(const DepthwiseFilterParams& p, const Share& s, const Floats<V> (&sum)[9],
-                                           int32_t first_h, int32_t first_w) {
-  auto* memory = reinterpret_cast<float*>(depthwise_memory);
-  const Window& w = p.window;
-  const uint32_t tap_floats = s.pixels * w.part * V;
-  float* const mine = memory + (s.pixel * w.part + s.lane) * V;
-#pragma unroll
-  for (int r = 0; r < 3; ++r) {
-    __syncthreads();
-    if (!s.idle)
-#pragma unroll
-      for (int c = 0; c < 3; ++c) store<V>(mine + c * tap_floats, sum[r * 3 + c]);
-#pragma unroll 1
-    for (uint32_t left = s.pixels; left > 1;) {
-      const uint32_t half = (left + 1) / 2;
+    for (uint32_t index = blockIdx.x; index < w.tiles; index += gridDim.x) {
+      const WindowTile tile = window_tile(w, index);
+      if (tile.row >= o.rows || tile.col >= o.cols) continue;
       __syncthreads();
-      if (!s.idle && s.pixel + half < left)
+      stage<V>(w, s, channel, tile.image, tile.row * w.stride_h + o.top, tile.col * w.stride_w + o.left, norm, memory);
+      __syncthreads();
+      if (s.idle) continue;
+      for_outputs<V, 1>(w, s, tile, o.rows, o.cols, memory, [&](int32_t row, int32_t col, const float* from) {
+        Floats<V> sum = zeros<V>();
+        const float* tap = filter + s.lane * V;
 #pragma unroll 1
-        for (int c = 0; c < 3; ++c) {
-          Floats<V> total = load<V>(mine + c * tap_floats);
-          const Floats<V> more = load<V>(mine + c * tap_floats + half * w.part * V);
-#pragma unroll
-          for (int i = 0; i < V; ++i) total.lane[i] += more.lane[i];
-          store<V>(mine + c * tap_floats, total);
+        for (int32_t i = 0; i < o.taps_h; ++i, from += down) {
+          const float* x = from;
+#pragma unroll 1
+          for (int32_t j = 0; j < o.taps_w; ++j, x += across, tap += w.part * V)
+            multiply_add<V>(sum, load<V>(x), load<V>(tap));
         }
-      left = half;
-    }
-    __syncthreads();
-    if (s.idle || first_h + r >= p.taps_h) continue;
-#pragma unroll 1
-    for (int32_t c = static_cast<int32_t>(s.pixel); c < 3 && first_w + c < p.taps_w;
-         c += static_cast<int32_t>(s.pixels)) {
-      const uint32_t tap = (first_h + r) * p.taps_w + first_w + c;
-      float* to = p.sums + (blockIdx.x * p.taps_h * p.taps_w + tap) * p.channels + s.vector * V;
-      store<V>(to, load<V>(memory + c * tap_floats + s.lane * V));
+        float* to = place_of(p, o, tile.image, row, col) + s.vector * V;
+        if (f > 0) sum.lane[0] += *to;
+        store<V>(to, sum);
+      });
     }
   }
 }
@@ -165,39 +142,36 @@ __device__ __forceinline__ void filter_gradient(const DepthwiseFilterParams& p) 
   const uint32_t block_h = p.blocks_w_of.quotient(blockIdx.z), block_w = blockIdx.z - block_h * p.blocks_w_of.divisor;
   const int32_t first_h = 3 * block_h, first_w = 3 * block_w;
   const uint32_t across = w.dilation_w * w.part * V, down = w.dilation_h * w.in_w * w.part * V;
-  const uint32_t channel = w.multiplier_of.quotient(s.vector * V), per = (p.tiles + p.chunks - 1) / p.chunks;
-  const uint32_t end = min(p.tiles, (blockIdx.x + 1) * per);
-  // Kept behind the tile, because there are no registers to spare.
-  float* const norm = memory + w.in_h * w.in_w * w.part * V + s.lane * 3 * V;
-  if (!s.idle && s.pixel == 0 && w.norm.mean) {
-    const Channels<V> channels = channels_of<V>(w.norm, channel);
-    store<V>(norm, channels.mean), store<V>(norm + V, channels.scale), store<V>(norm + 2 * V, channels.beta);
-  }
+  const uint32_t channel = w.multiplier_of.quotient(s.vector * V), per = (w.tiles + p.chunks - 1) / p.chunks;
+  const uint32_t end = min(w.tiles, (blockIdx.x + 1) * per);
+  float* const norm = memory + w.in_h * w.in_w * w.part * V;
+  stage_norm<V>(w, s, channel, norm);
   Floats<V> sum[9];
 #pragma unroll
   for (auto& tap : sum) tap = zeros<V>();
 #pragma unroll 1
   for (uint32_t index = blockIdx.x * per; index < end; ++index) {
-    const Tile tile = tile_of(w, index);
+    const WindowTile tile = window_tile(w, index);
     __syncthreads();
-    // A tile writes beside the vectors, so they are read anew for each pixel.
-    if (!s.idle)
-      stage<V>(
-          w, s,
-          [&] {
-            return Channels<V>{load<V>(norm), load<V>(norm + V), load<V>(norm + 2 * V)};
-          },
-          channel, tile.image, tile.row * w.stride_h + p.top + first_h * w.dilation_h,
-          tile.col * w.stride_w + p.left + first_w * w.dilation_w, memory);
+    stage<V>(w, s, channel, tile.image, tile.row * w.stride_h + p.top + first_h * w.dilation_h,
+             tile.col * w.stride_w + p.left + first_w * w.dilation_w, norm, memory);
     __syncthreads();
     if (s.idle) continue;
-    for_outputs<V>(w, s, tile, p.rows, p.cols, memory, [&](int32_t row, int32_t col, const float* from) {
+    for_outputs<V, 1>(w, s, tile, p.rows, p.cols, memory, [&](int32_t row, int32_t col, const float* from) {
       const Floats<V> dy = load<V>(p.dy + ((tile.image * p.rows + row) * p.cols + col) * p.pitch_dy + s.vector * V);
 #pragma unroll
       for (int t = 0; t < 9; ++t) multiply_add<V>(sum[t], load<V>(from + t / 3 * down + t % 3 * across), dy);
     });
   }
-  add_pixels<V>(p, s, sum, first_h, first_w);
+#pragma unroll
+  for (int r = 0; r < 3; ++r)
+    add_pixels<V>(s, w.part, sum[r * 3], sum[r * 3 + 1], sum[r * 3 + 2], memory,
+                  [&](uint32_t c, const Floats<V>& total) {
+                    const int32_t tap_h = first_h + r, tap_w = first_w + static_cast<int32_t>(c);
+                    if (tap_h >= p.taps_h || tap_w >= p.taps_w) return;
+                    const uint32_t tap = (blockIdx.x * p.taps_h + tap_h) * p.taps_w + tap_w;
+                    store<V>(p.sums + tap * p.channels + s.vector * V, total);
+                  });
 }
 
 }  // namespace gramian::cuda

@@ -23,7 +23,7 @@ struct DepthwiseFilterParams {
   float* sums;  // [chunk][tap][channel]
   uint32_t pitch_dy, channels;
   int32_t rows, cols, top, left, taps_h, taps_w;
-  uint32_t tiles, chunks;
+  uint32_t chunks;
   Divisor blocks_w_of;  // blocks of 3 taps across the filter
 };
 

@@ -21,6 +21,9 @@ __device__ __forceinline__ Floats<V> load(const float* from) {
   if constexpr (V == 4) {
     const float4 four = *reinterpret_cast<const float4*>(from);
     x.lane[0] = four.x, x.lane[1] = four.y, x.lane[2] = four.z, x.lane[3] = four.w;
+  } else if constexpr (V == 2) {
+    const float2 two = *reinterpret_cast<const float2*>(from);
+    x.lane[0] = two.x, x.lane[1] = two.y;
   } else {
     x.lane[0] = *from;
   }
@@ -31,6 +34,8 @@ template <int V>
 __device__ __forceinline__ void store(float* to, const Floats<V>& x) {
   if constexpr (V == 4) {
     *reinterpret_cast<float4*>(to) = make_float4(x.lane[0], x.lane[1], x.lane[2], x.lane[3]);
+  } else if constexpr (V == 2) {
+    *reinterpret_cast<float2*>(to) = make_float2(x.lane[0], x.lane[1]);
   } else {
     *to = x.lane[0];
   }

@@ -10,16 +10,22 @@ __device__ __forceinline__ double number(const HsicMatrix& matrix, uint32_t i, u
   return static_cast<double>(matrix.data[i * matrix.pitch + j]);
 }
 
+/** Sums over a warp, given to every lane. */
+template <int N>
+__device__ __forceinline__ void warp_sums(double (&x)[N]) {
+#pragma unroll
+  for (int k = 0; k < N; ++k)
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) x[k] += __shfl_xor_sync(kFullWarp, x[k], step);
+}
+
 /** Sums over a block of `Threads`, given to every thread. Call it with all threads; it begins and ends with a barrier.
  */
 template <int Threads, int N>
 __device__ __forceinline__ void block_sums(double (&x)[N]) {
   constexpr int warps = Threads / 32;
   __shared__ double partial[N][warps];
-#pragma unroll
-  for (int k = 0; k < N; ++k)
-#pragma unroll
-    for (int step = 16; step > 0; step /= 2) x[k] += __shfl_xor_sync(kFullWarp, x[k], step);
+  warp_sums(x);
   __syncthreads();
   if (threadIdx.x % 32 == 0)
 #pragma unroll

@@ -230,7 +230,7 @@ void enqueue_normal(HsicParams& params, ObjectiveMemory& memory, Queue& queue) {
   product.a = inverse.params.to, product.b = params.inverse, product.y = memory.product;
   product.row_means = memory.row_means, product.column_means = memory.column_means;
   queue.launch("hsic_inverse", "doubleProduct", {tiles, tiles}, 256, product);
-  queue.launch("hsic_inverse", "doubleMeans", {params.m}, kBlock, product);
+  queue.launch("hsic_inverse", "doubleMeans", {ceil_div(params.m, 32), 2}, kBlock, product);
   params.product = product.y;
 }
 

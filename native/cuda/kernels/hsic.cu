@@ -8,7 +8,8 @@
 
 namespace gramian::cuda {
 
-constexpr uint32_t kBlock = 128;
+/** A warp for each of the four matrices, where they are summed on their own. */
+constexpr uint32_t kBlock = 32 * kStatCount;
 
 // ---------------------------------------------------------------- the kernel of a Gram matrix
 
@@ -41,24 +42,22 @@ __device__ __forceinline__ void kernel_row(const HsicParams& p, uint32_t i) {
   if (p.sigma && i == 0 && threadIdx.x == 0) *p.sigma = static_cast<float>(sqrt(g / (2 * p.features)));
 }
 
-/** Of row i of the matrices that are wanted. */
+/** Of row i of the matrices that are wanted, each by a warp. */
 __device__ __forceinline__ void statistics_row(const HsicParams& p, uint32_t i) {
-  const double m = p.m, others = p.m > 2 ? m - 2 : 1;
-#pragma unroll 1
-  for (uint32_t s = 0; s < kStatCount; ++s) {
-    if (!(p.wanted >> s & 1)) continue;
-    const HsicMatrix matrix = p.of[s];
-    double sum[2] = {};
-#pragma unroll 1
-    for (uint32_t j = threadIdx.x; j < p.m; j += kBlock) {
-      const double x = number(matrix, i, j);
-      sum[0] += x, sum[1] += x * x;
-    }
-    block_sums<kBlock>(sum);
-    if (threadIdx.x > 0) continue;
-    double* to = p.statistics + kStatistics * s * p.m + i;
-    to[0] = sum[0] / m, to[p.m] = (sum[0] - number(matrix, i, i)) / others, to[2 * p.m] = sum[1];
+  const uint32_t s = threadIdx.x / 32, lane = threadIdx.x % 32;
+  if (!(p.wanted >> s & 1)) return;
+  const HsicMatrix matrix = p.of[s];
+  double sum[2] = {};
+#pragma unroll 4
+  for (uint32_t j = lane; j < p.m; j += 32) {
+    const double x = number(matrix, i, j);
+    sum[0] += x, sum[1] += x * x;
   }
+  warp_sums(sum);
+  if (lane > 0) return;
+  const double m = p.m, others = p.m > 2 ? m - 2 : 1;
+  double* to = p.statistics + kStatistics * s * p.m + i;
+  to[0] = sum[0] / m, to[p.m] = (sum[0] - number(matrix, i, i)) / others, to[2 * p.m] = sum[1];
 }
 
 // ---------------------------------------------------------------- centring
@@ -75,22 +74,31 @@ struct CentredRow {
   __device__ __forceinline__ double off_at(double x, uint32_t j) const { return x - off_shift - mean[m + j]; }
 };
 
-/** Row i of the four matrices; all threads take part. */
+/** Row i of the four matrices; all threads take part, and there is a barrier within. */
 struct Operands {
   CentredRow of[kStatCount];
 
   __device__ __forceinline__ Operands(const HsicParams& p, uint32_t i) {
-    const double m = p.m;
+    __shared__ double shifts[kStatCount][2];
+    sum_means(p, i, shifts[threadIdx.x / 32]);
+    __syncthreads();
 #pragma unroll
-    for (uint32_t s = 0; s < kStatCount; ++s) {
-      const double* mean = p.statistics + kStatistics * s * p.m;
-      double grand[2] = {};
-#pragma unroll 1
-      for (uint32_t j = threadIdx.x; j < p.m; j += kBlock) grand[0] += mean[j], grand[1] += mean[p.m + j];
-      block_sums<kBlock>(grand);
-      of[s] = {p.of[s].data + i * p.of[s].pitch, mean, p.m, mean[i] - grand[0] / m,
-               mean[p.m + i] - grand[1] / (p.m > 1 ? m - 1 : 1)};
-    }
+    for (uint32_t s = 0; s < kStatCount; ++s)
+      of[s] = {p.of[s].data + i * p.of[s].pitch, p.statistics + kStatistics * s * p.m, p.m, shifts[s][0], shifts[s][1]};
+  }
+
+ private:
+  /** What centring takes off the whole row, of a warp's matrix. */
+  __device__ __forceinline__ static void sum_means(const HsicParams& p, uint32_t i, double (&shift)[2]) {
+    const uint32_t s = threadIdx.x / 32, lane = threadIdx.x % 32;
+    const double* mean = p.statistics + kStatistics * s * p.m;
+    const double m = p.m;
+    double grand[2] = {};
+#pragma unroll 4
+    for (uint32_t j = lane; j < p.m; j += 32) grand[0] += mean[j], grand[1] += mean[p.m + j];
+    warp_sums(grand);
+    if (lane > 0) return;
+    shift[0] = mean[i] - grand[0] / m, shift[1] = mean[p.m + i] - grand[1] / (p.m > 1 ? m - 1 : 1);
   }
 };
 
@@ -130,6 +138,23 @@ __device__ __forceinline__ Terms terms_of(const HsicParams& p, const double* sum
   return t;
 }
 
+/** The block's sums, each by 8 threads. */
+__device__ __forceinline__ void add_up(const double (&sum)[kSumFull], double* to) {
+  constexpr uint32_t sharers = 8;
+  __shared__ double parts[kSumFull][kBlock + sharers];  // two sums at a time lie in different banks
+#pragma unroll
+  for (uint32_t s = 0; s < kSumFull; ++s) parts[s][threadIdx.x] = sum[s];
+  __syncthreads();
+  const uint32_t s = threadIdx.x / sharers, share = threadIdx.x % sharers;
+  double total = 0;
+  if (s < kSumFull)
+#pragma unroll
+    for (uint32_t i = 0; i < kBlock; i += sharers) total += parts[s][i + share];
+#pragma unroll
+  for (uint32_t step = sharers / 2; step > 0; step /= 2) total += __shfl_xor_sync(kFullWarp, total, step);
+  if (share == 0 && s < kSumFull) to[s] = total;
+}
+
 /** dL/dK at (i, j). */
 __device__ __forceinline__ double derivative(const HsicParams& p, const Operands& o, const Terms& t,
                                              double product_mean, uint32_t i, uint32_t j) {
@@ -151,6 +176,26 @@ __device__ __forceinline__ void write_report(const HsicParams& p, const double* 
   r[3] = static_cast<float>(sum[kSumOffX] * p.unbiased), r[4] = static_cast<float>(sum[kSumOffY] * p.unbiased);
   r[5] = static_cast<float>(ratio(sum[kSumKX], n * nx)), r[6] = static_cast<float>(ratio(sum[kSumKY], n * ny));
   r[7] = static_cast<float>(ratio(sum[kSumTrace] * sum[kSumTrace], gram * gram));
+}
+
+// ---------------------------------------------------------------- the median
+
+/** Counts the list by its upper 11 bits, lanes of a warp that have one bin together. All threads take part. */
+__device__ __forceinline__ void count_in_few_bins(const HsicMedianParams& p, uint32_t* counts) {
+  const uint32_t lane = threadIdx.x % 32;
+#pragma unroll 1
+  for (uint32_t first = 0; first < p.count; first += blockDim.x) {
+    const uint32_t i = first + threadIdx.x;
+    const bool real = i < p.count;
+    const uint32_t bin = real ? __float_as_uint(p.list[i]) >> 21 : 0;
+#pragma unroll 1
+    for (uint32_t left = __ballot_sync(kFullWarp, real); left != 0;) {
+      const uint32_t leader = __ffs(static_cast<int>(left)) - 1, same = __shfl_sync(kFullWarp, bin, leader);
+      const uint32_t with = __ballot_sync(kFullWarp, real && bin == same);
+      if (lane == leader) atomicAdd(&counts[same], static_cast<uint32_t>(__popc(with)));
+      left &= ~with;
+    }
+  }
 }
 
 }  // namespace gramian::cuda
@@ -179,22 +224,27 @@ extern "C" __global__ void __launch_bounds__(128, 8) hsicRows(const HsicParams p
 // are ordered like their bits). Counts are whole numbers, so the order in which they are added does not matter.
 extern "C" __global__ void __launch_bounds__(1024) hsicMedian(const HsicMedianParams p) {
   constexpr uint32_t bins = 2048, threads = 1024;
-  __shared__ uint32_t counts[bins], totals[32], found[2];
+  __shared__ __align__(8) uint32_t counts[bins];
+  __shared__ uint32_t totals[32], found[2];
+  auto* const pairs = reinterpret_cast<uint2*>(counts);
   const uint32_t t = threadIdx.x, lane = t % 32, warp = t / 32;
   uint32_t prefix = 0, rank = p.rank;
 #pragma unroll 1
   for (int shift = 21; shift > -11; shift -= 11) {
     const int low = shift < 0 ? 0 : shift, width = shift < 0 ? 11 + shift : 11;
-    counts[2 * t] = counts[2 * t + 1] = 0;
+    pairs[t] = make_uint2(0, 0);
     __syncthreads();
-    for (uint32_t i = t; i < p.count; i += threads) {
-      const uint32_t bits = __float_as_uint(p.list[i]);
-      // In the first round there is nothing above, and a shift by 32 is no shift.
-      if (shift == 21 || bits >> (low + width) == prefix >> (low + width))
-        atomicAdd(&counts[bits >> low & ((1u << width) - 1)], 1u);
-    }
+    // In the first round there is nothing above, a shift by 32 is no shift, and all values have few bins.
+    if (shift == 21)
+      count_in_few_bins(p, counts);
+    else
+#pragma unroll 4
+      for (uint32_t i = t; i < p.count; i += threads) {
+        const uint32_t bits = __float_as_uint(p.list[i]);
+        if (bits >> (low + width) == prefix >> (low + width)) atomicAdd(&counts[bits >> low & ((1u << width) - 1)], 1u);
+      }
     __syncthreads();
-    const uint32_t first = counts[2 * t], both = first + counts[2 * t + 1];
+    const uint32_t first = pairs[t].x, both = first + pairs[t].y;
     uint32_t sum = both;
 #pragma unroll
     for (int step = 1; step < 32; step *= 2) {
@@ -240,41 +290,41 @@ extern "C" __global__ void __launch_bounds__(128, 8) hsicSums(const HsicParams p
       sum[kSumNormX] += r * number(p.rx, i, j), sum[kSumNormY] += r * number(p.ry, i, j);
     }
   }
-  block_sums<kBlock>(sum);
-  if (threadIdx.x > 0) return;
-  sum[kSumTrace] = G.at(G.plain(i), i);
-  double* to = p.sums + i * kSumPitch;
-#pragma unroll
-  for (uint32_t s = 0; s < kSumFull; ++s) to[s] = sum[s];
-#pragma unroll
-  for (uint32_t s = 0; s < kStatCount; ++s) to[kSumFull + s] = p.statistics[(kStatistics * s + 2) * p.m + i];
-  to[kSumCount] = 0;
+  if (threadIdx.x == i % kBlock) sum[kSumTrace] = G.at(G.plain(i), i);
+  add_up(sum, p.sums + i * kSumPitch);
+  const uint32_t s = threadIdx.x;
+  if (s < kStatCount) p.sums[i * kSumPitch + kSumFull + s] = p.statistics[(kStatistics * s + 2) * p.m + i];
+  if (s == kStatCount) p.sums[i * kSumPitch + kSumCount] = 0;
 }
 
 // One row of dG = A, or (2 / g)(S - diag(S 1)) with S = A o (1 + E); the first block writes loss and report too.
 extern "C" __global__ void __launch_bounds__(128, 8) hsicGradient(const HsicParams p) {
   __shared__ double shares[kBlock], sum[kSumPitch];
+  __shared__ Terms terms;
   const uint32_t i = blockIdx.x, t = threadIdx.x;
   double part = 0;
-#pragma unroll 1
+#pragma unroll 8
   for (uint32_t row = t / kSumPitch; row < p.m; row += kBlock / kSumPitch)
     part += p.sums[row * kSumPitch + t % kSumPitch];
   shares[t] = part;
-  const Operands o(p, i);  // begins and ends with barriers
+  const Operands o(p, i);  // with the barrier for the shares
   if (t < kSumPitch) {
     for (uint32_t share = 1; share < kBlock / kSumPitch; ++share) part += shares[share * kSumPitch + t];
     sum[t] = part;
   }
-  __syncthreads();
-  const double n = frobenius(sum[kSumKK], sum[kSumFull + kStatK]), nx = frobenius(sum[kSumXX], sum[kSumFull + kStatX]);
-  const double ny = frobenius(sum[kSumYY], sum[kSumFull + kStatY]);
-  const Terms terms = terms_of(p, sum, n, nx, ny);
-  if (i == 0 && t == 0) write_report(p, sum, terms, n, nx, ny);
+  __syncwarp();
+  if (t == 0) {  // a thread of one warp has its square roots and quotients, which are slow in float64
+    const double n = frobenius(sum[kSumKK], sum[kSumFull + kStatK]);
+    const double nx = frobenius(sum[kSumXX], sum[kSumFull + kStatX]);
+    const double ny = frobenius(sum[kSumYY], sum[kSumFull + kStatY]);
+    terms = terms_of(p, sum, n, nx, ny);
+    if (i == 0) write_report(p, sum, terms, n, nx, ny);
+  }
   double grand[1] = {};
   if (p.kind == HsicKind::nhsic)
 #pragma unroll 1
     for (uint32_t row = t; row < p.m; row += kBlock) grand[0] += p.row_means[row] / static_cast<double>(p.m);
-  block_sums<kBlock>(grand);
+  block_sums<kBlock>(grand);  // with the barrier for the terms
   const double g = p.gaussian ? bandwidth(p) : 0, scale = g > 0 ? 2 / g : 0;
   double others[1] = {};
   float* to = p.gradient + i * p.pitch_gradient;
@@ -288,6 +338,7 @@ extern "C" __global__ void __launch_bounds__(128, 8) hsicGradient(const HsicPara
     }
     to[j] = static_cast<float>(s);
   }
+  if (!p.gaussian) return;
   block_sums<kBlock>(others);
-  if (p.gaussian && t == 0) to[i] = static_cast<float>(-others[0]);
+  if (t == 0) to[i] = static_cast<float>(-others[0]);
 }

@@ -8,15 +8,16 @@
 namespace gramian::cuda {
 
 constexpr uint32_t kBand = 32, kSide = 16;
+constexpr uint32_t kBandPitch = kBand + 8;  // rows of 8 columns at a time lie in different banks
 
-/** Row of a band of the matrix, 4 of its columns for each of 256 threads. */
+/** A row of a band of the matrix, and every 8th of its columns from one of 8 on, for each of 256 threads. */
 struct Place {
   uint32_t row, col;
 };
-__device__ __forceinline__ Place place_in_band() { return {threadIdx.x / 8, threadIdx.x % 8 * 4}; }
+__device__ __forceinline__ Place place_in_band() { return {threadIdx.x / 8, threadIdx.x % 8}; }
 
 /** Sweeps all pivots of a 32 x 32 matrix in shared memory, which becomes its inverse. */
-__device__ __forceinline__ void sweep(double (&a)[kBand][kBand + 1], double floor) {
+__device__ __forceinline__ void sweep(double (&a)[kBand][kBandPitch], double floor) {
   const Place at = place_in_band();
 #pragma unroll 1
   for (uint32_t k = 0; k < kBand; ++k) {
@@ -24,12 +25,15 @@ __device__ __forceinline__ void sweep(double (&a)[kBand][kBand + 1], double floo
     const double pivot = a[k][k] > floor ? a[k][k] : floor, inverse = 1 / pivot, left = a[at.row][k];
     double top[4], mine[4];
 #pragma unroll
-    for (uint32_t c = 0; c < 4; ++c) top[c] = a[k][at.col + c] * inverse, mine[c] = a[at.row][at.col + c];
+    for (uint32_t c = 0; c < kBand; c += 8)
+      top[c / 8] = a[k][at.col + c] * inverse, mine[c / 8] = a[at.row][at.col + c];
     __syncthreads();
 #pragma unroll
-    for (uint32_t c = 0; c < 4; ++c) {
+    for (uint32_t c = 0; c < kBand; c += 8) {
       const bool in_row = at.row == k, in_col = at.col + c == k;
-      a[at.row][at.col + c] = in_row ? (in_col ? inverse : top[c]) : in_col ? -left * inverse : mine[c] - left * top[c];
+      a[at.row][at.col + c] = in_row   ? (in_col ? inverse : top[c / 8])
+                              : in_col ? -left * inverse
+                                       : mine[c / 8] - left * top[c / 8];
     }
   }
   __syncthreads();
@@ -72,19 +76,19 @@ extern "C" __global__ void __launch_bounds__(256) inverseBegin(const InversePara
 
 // The pivot's rows, swept: P of the pivot itself, P A of the others. Each block sweeps the pivot for itself.
 extern "C" __global__ void __launch_bounds__(256) inversePivot(const InverseParams p) {
-  __shared__ double pivot[kBand][kBand + 1], right[kBand][kBand + 1];
+  __shared__ double pivot[kBand][kBandPitch], right[kBand][kBandPitch];
   const Place at = place_in_band();
   const uint32_t col = blockIdx.x * kBand;
   const double* rows = p.from + (p.pivot + at.row) * p.size;
 #pragma unroll
-  for (uint32_t c = 0; c < 4; ++c) {
+  for (uint32_t c = 0; c < kBand; c += 8) {
     pivot[at.row][at.col + c] = rows[p.pivot + at.col + c];
     right[at.row][at.col + c] = rows[col + at.col + c];
   }
   sweep(pivot, *p.floor);
   double* to = p.band + at.row * p.size + col + at.col;
 #pragma unroll
-  for (uint32_t c = 0; c < 4; ++c) {
+  for (uint32_t c = 0; c < kBand; c += 8) {
     double sum = 0;
     if (col == p.pivot) {
       sum = pivot[at.row][at.col + c];
@@ -144,17 +148,29 @@ extern "C" __global__ void __launch_bounds__(256) doubleProduct(const DoubleProd
   if (row < p.m && col < p.m) p.y[row * p.size + col] = sum;
 }
 
-// Means of the rows and of the columns of y, a row and a column to a block.
+// Means of the columns of y, 32 of them by 4 shares of the rows to a block; in the grid's second half of the rows.
 extern "C" __global__ void __launch_bounds__(128) doubleMeans(const DoubleProductParams p) {
-  const uint32_t i = blockIdx.x;
-  double sum[2] = {};
+  __shared__ double shares[4][32];
+  const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32, first = blockIdx.x * 32;
+  const double m = p.m;
+  if (blockIdx.y == 0) {
+    double sum = 0;
+    if (first + lane < p.m)
 #pragma unroll 1
-  for (uint32_t j = threadIdx.x; j < p.m; j += 128) {
-    sum[0] += p.y[i * p.size + j];
-    sum[1] += p.y[j * p.size + i];
+      for (uint32_t j = warp; j < p.m; j += 4) sum += p.y[j * p.size + first + lane];
+    shares[warp][lane] = sum;
+    __syncthreads();
+    if (warp == 0 && first + lane < p.m)
+      p.column_means[first + lane] = (sum + shares[1][lane] + shares[2][lane] + shares[3][lane]) / m;
+    return;
   }
-  block_sums<128>(sum);
-  if (threadIdx.x > 0) return;
-  p.row_means[i] = sum[0] / static_cast<double>(p.m);
-  p.column_means[i] = sum[1] / static_cast<double>(p.m);
+#pragma unroll 1
+  for (uint32_t i = first + warp; i < first + 32 && i < p.m; i += 4) {
+    double sum = 0;
+#pragma unroll 1
+    for (uint32_t j = lane; j < p.m; j += 32) sum += p.y[i * p.size + j];
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(kFullWarp, sum, step);
+    if (lane == 0) p.row_means[i] = sum / m;
+  }
 }

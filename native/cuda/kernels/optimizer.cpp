@@ -4,6 +4,7 @@
 // value.
 #include "cuda/kernels/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -120,6 +121,35 @@ void run_ema(const Call& call, Queue& queue) {
   launch_span(call, queue, "optimizer", "ema", spans, params);
 }
 
+/** Moving averages of dense vectors, a vector to a block; those of a batchNorm follow each other in a step. */
+void run_emas(const std::vector<const Call*>& calls, Queue& queue) {
+  EmaManyParams many = {};
+  const auto flush = [&] {
+    if (many.tensors > 0) queue.launch("optimizer", "emaMany", {many.tensors}, kSpanBlock, many);
+    many.tensors = 0;
+  };
+  for (const Call* call : calls) {
+    const View &s = call->in[0], &x = call->in[1], &y = call->out[0];
+    if (!s.dense() || !x.dense() || !y.dense()) {
+      flush();
+      run_ema(*call, queue);
+      continue;
+    }
+    const bool twice = std::any_of(many.tensor, many.tensor + many.tensors,
+                                   [&](const EmaTensor& before) { return before.y == s.floats(); });
+    if (twice) flush();
+    const double momentum = call->number("momentum"), scale = call->number("scale", 1);
+    many.tensor[many.tensors++] = {s.floats(),
+                                   x.floats(),
+                                   y.floats(),
+                                   static_cast<uint32_t>(s.count()),
+                                   static_cast<float>(1 - momentum),
+                                   static_cast<float>(momentum * scale)};
+    if (many.tensors == kEmaTensors) flush();
+  }
+  flush();
+}
+
 void run_increment(const Call& call, Queue& queue) {
   queue.launch("optimizer", "increment", {1}, 1, IncrementParams{call.in[0].ints(), call.out[0].ints()});
 }
@@ -150,10 +180,8 @@ void run_schedule(const Call& call, Queue& queue) {
 }
 
 const Kernel kernels[] = {
-    {"adam", prepare_nothing, run_adam, run_adams},
-    {"sgd", prepare_nothing, run_sgd},
-    {"ema", prepare_nothing, run_ema},
-    {"increment", prepare_nothing, run_increment},
+    {"adam", prepare_nothing, run_adam, run_adams}, {"sgd", prepare_nothing, run_sgd},
+    {"ema", prepare_nothing, run_ema, run_emas},    {"increment", prepare_nothing, run_increment},
     {"schedule", prepare_nothing, run_schedule},
 };
 

@@ -148,5 +148,11 @@ extern "C" __global__ void __launch_bounds__(256) sgd_4(const SgdParams p) { sgd
 extern "C" __global__ void __launch_bounds__(256) sgd_1(const SgdParams p) { sgd<1>(p); }
 extern "C" __global__ void __launch_bounds__(256) ema_4(const EmaParams p) { ema<4>(p); }
 extern "C" __global__ void __launch_bounds__(256) ema_1(const EmaParams p) { ema<1>(p); }
+extern "C" __global__ void __launch_bounds__(256) emaMany(const __grid_constant__ EmaManyParams p) {
+  const EmaTensor& tensor = p.tensor[blockIdx.x];
+#pragma unroll 1
+  for (uint32_t i = threadIdx.x; i < tensor.count; i += 256)
+    tensor.y[i] = fmaf(tensor.keep, tensor.s[i], tensor.take * tensor.x[i]);
+}
 extern "C" __global__ void __launch_bounds__(32) increment(const IncrementParams p) { *p.to = *p.from + 1; }
 extern "C" __global__ void __launch_bounds__(32) schedule(const ScheduleParams p) { *p.lr = scheduled(p); }

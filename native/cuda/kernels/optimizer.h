@@ -57,6 +57,21 @@ struct EmaParams {
   float keep, take;
 };
 
+constexpr uint32_t kEmaTensors = 16;
+
+/** y = keep s + take x, for a vector among many. */
+struct EmaTensor {
+  const float *s, *x;
+  float* y;
+  uint32_t count;
+  float keep, take;
+};
+
+struct EmaManyParams {
+  uint32_t tensors;
+  EmaTensor tensor[kEmaTensors];
+};
+
 enum class Schedule : int32_t { constant, step, cosine, exponential };
 
 struct ScheduleParams {

@@ -15,7 +15,7 @@ void enqueue_sum(const float* parts, int64_t count, const View& y, Queue& queue,
   params.pitch = static_cast<uint32_t>(y.pitch);
   params.cols_of = make_divisor(y.cols);
   params.finish = finish;
-  queue.launch("partials", "addParts", {ceil_div(y.count(), 32)}, 256, params);
+  queue.launch("partials", "addParts", {ceil_div(y.count(), kPartsElements)}, 256, params);
 }
 
 }  // namespace gramian::cuda

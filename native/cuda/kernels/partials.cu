@@ -1,32 +1,53 @@
 // Adds the parts of a sum. Launched by partials.cpp.
-// The rule easy to break: a block is 32 elements by 8 shares of the parts, and the shares are added in their order.
+// The rule easy to break: a block is 8 elements (a sector) by 32 shares of the parts, four of them to a warp, and the
+// shares are added by a fixed tree. What rounding takes off a sum is kept beside it, so that many parts cost no digits.
+// What rounding takes from a sum is kept beside it, so that many parts cost no digits.
 #include "norm.cuh"
 #include "partials.h"
 
 namespace gramian::cuda {
 
-constexpr uint32_t kShares = 8;
+constexpr uint32_t kElements = kPartsElements, kShares = 32, kWarps = 8;
+
+/** A sum and what rounding took off it (Knuth, TAOCP 2, 4.2.2, theorem B). */
+struct ExactSum {
+  float sum, lost;
+
+  __device__ __forceinline__ void add(float x) {
+    const float next = sum + x, taken = next - sum;
+    lost += (sum - (next - taken)) + (x - taken);
+    sum = next;
+  }
+  __device__ __forceinline__ void add(float other_sum, float other_lost) {
+    add(other_sum);
+    lost += other_lost;
+  }
+};
 
 }  // namespace gramian::cuda
 
 using namespace gramian::cuda;
 
 extern "C" __global__ void __launch_bounds__(256) addParts(const PartialsParams p) {
-  __shared__ float shares[kShares][32];
-  const uint32_t lane = threadIdx.x % 32, share = threadIdx.x / 32, element = blockIdx.x * 32 + lane;
-  float sum = 0;
+  __shared__ ExactSum shares[kWarps][kElements];
+  const uint32_t lane = threadIdx.x % kElements, share = threadIdx.x / kElements;
+  const uint32_t element = blockIdx.x * kElements + lane;
+  ExactSum sum = {};
   if (element < p.size) {
     const float* from = p.parts + element;
-#pragma unroll 4
-    for (uint32_t i = share; i < p.count; i += kShares) sum += from[static_cast<uint64_t>(i) * p.size];
+#pragma unroll 8
+    for (uint32_t i = share; i < p.count; i += kShares) sum.add(from[static_cast<uint64_t>(i) * p.size]);
   }
-  shares[share][lane] = sum;
+#pragma unroll
+  for (int step = kElements; step < 32; step *= 2)
+    sum.add(__shfl_xor_sync(kFullWarp, sum.sum, step), __shfl_xor_sync(kFullWarp, sum.lost, step));
+  if (threadIdx.x % 32 < kElements) shares[threadIdx.x / 32][lane] = sum;
   __syncthreads();
   if (share > 0 || element >= p.size) return;
 #pragma unroll
-  for (uint32_t i = 1; i < kShares; ++i) sum += shares[i][lane];
+  for (uint32_t i = 1; i < kWarps; ++i) sum.add(shares[i][lane].sum, shares[i][lane].lost);
   const uint32_t row = p.cols_of.quotient(element), column = element - row * p.cols;
-  Floats<1> y = {sum};
+  Floats<1> y = {sum.sum + sum.lost};
   if (p.finish.mean) normalize<1>(y, channels_of<1>(p.finish, column), p.finish);
   store<1>(at(p.y, row, p.pitch, column), y);
 }

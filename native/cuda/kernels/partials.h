@@ -7,6 +7,8 @@
 
 namespace gramian::cuda {
 
+constexpr uint32_t kPartsElements = 8;  // to a block of 256 threads
+
 struct PartialsParams {
   const float* parts;  // [count][rows * cols]
   float* y;

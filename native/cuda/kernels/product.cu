@@ -1,51 +1,10 @@
 // Products with float32 sums: pointwise and general convolutions, their gradients, and products that end in a
-// batchNorm. Launched by products.cpp. A block of 256 makes 128 x N of y from slices of 16 terms in two buffers of
-// shared memory; a thread makes rows by 4 columns. The rule easy to break: element (k, i) of a slice lies at i ^ 8 (k /
-// 4), which keeps both the stores across terms and the loads along rows free of conflicts.
-#include "norm.cuh"
-#include "product.h"
+// batchNorm. Launched by products.cpp. A block makes 128 x N of y from slices (slice.cuh) in two buffers of shared
+// memory. The rule easy to break: a thread fetches for one slice while it multiplies the one before.
+#include "product.cuh"
+#include "slice.cuh"
 
 namespace gramian::cuda {
-
-constexpr uint32_t kM = 128, kTerms = 16;
-
-__device__ __forceinline__ uint32_t swizzled(uint32_t k, uint32_t i) { return i ^ (k / 4 % 4 * 8); }
-
-struct Pixel {
-  uint32_t image;
-  int32_t i, j;
-};
-__device__ __forceinline__ Pixel pixel_of(const ProductRows& a, uint32_t m) {
-  const uint32_t above = a.rows_w_of.quotient(m), image = a.rows_h_of.quotient(above);
-  return {image, static_cast<int32_t>(above - image * a.rows_h_of.divisor),
-          static_cast<int32_t>(m - above * a.rows_w_of.divisor)};
-}
-
-struct Tap {
-  uint32_t channel;
-  int32_t p, q;
-};
-__device__ __forceinline__ Tap tap_of(const ProductRows& a, uint32_t k) {
-  const uint32_t tap = a.channels_of.quotient(k), p = a.taps_w_of.quotient(tap);
-  return {k - tap * a.channels_of.divisor, static_cast<int32_t>(p),
-          static_cast<int32_t>(tap - p * a.taps_w_of.divisor)};
-}
-
-/** Where an element of A lies, from data on; negative outside the image. */
-__device__ __forceinline__ int32_t place_of(const ProductRows& a, const Pixel& pixel, const Tap& tap) {
-  const int32_t row = a.top + pixel.i * a.stride_h + tap.p * a.step_h;
-  const int32_t col = a.left + pixel.j * a.stride_w + tap.q * a.step_w;
-  const bool inside = static_cast<uint32_t>(row) < static_cast<uint32_t>(a.image_h) &&
-                      static_cast<uint32_t>(col) < static_cast<uint32_t>(a.image_w);
-  return inside ? static_cast<int32_t>(((pixel.image * a.image_h + row) * a.image_w + col) * a.pitch + tap.channel)
-                : -1;
-}
-
-/** The element that lies `from` floats behind data, 0 where there is none. */
-template <int V>
-__device__ __forceinline__ Floats<V> element(const float* data, int32_t from) {
-  return from < 0 ? zeros<V>() : load<V>(data + from);
-}
 
 /**
  * What a thread brings of A: 4 elements in a row of terms for two rows, or, transposed, of rows for two terms. They are
@@ -55,30 +14,32 @@ template <bool Transposed>
 struct LeftSide {
   const ProductParams& p;
   const float* data;
-  uint32_t m, k, k_end;
-  Pixel pixel[2];
-  Tap tap;
+  uint32_t m0, k, k_end;
+  Corner corner[2];
+  Reach reach;
   Floats<4> held[2];
 
-  __device__ __forceinline__ LeftSide(const ProductParams& params, const float* from, uint32_t m0, uint32_t end)
-      : p(params), data(from), k_end(end) {
+  __device__ __forceinline__ LeftSide(const ProductParams& params, const float* from, uint32_t first, uint32_t end)
+      : p(params), data(from), m0(first), k_end(end) {
     const uint32_t t = threadIdx.x;
     if constexpr (Transposed) {
-      k = t / 32, m = m0 + t % 32 * 4;
-      tap = tap_of(p.a, m);
+      const uint32_t m = m0 + t % 32 * 4;
+      k = t / 32;
+      reach = reach_of(p.a, m, m < p.m);
     } else {
-      k = t % 4 * 4, m = m0 + t / 4;
-      pixel[0] = pixel_of(p.a, m), pixel[1] = pixel_of(p.a, m + kM / 2);
+      const uint32_t m = m0 + t / 4;
+      k = t % 4 * 4;
+      corner[0] = corner_of(p.a, m, m < p.m), corner[1] = corner_of(p.a, m + kM / 2, m + kM / 2 < p.m);
     }
   }
   __device__ __forceinline__ void fetch(uint32_t k0) {
     if (!p.wide_a) return;
-    if constexpr (!Transposed) tap = tap_of(p.a, k0 + k);
+    if constexpr (!Transposed) reach = reach_of(p.a, k0 + k, k0 + k < k_end);
 #pragma unroll
     for (uint32_t half = 0; half < 2; ++half) {
-      const uint32_t term = k0 + k + (Transposed ? half * kTerms / 2 : 0), row = m + (Transposed ? 0 : half * kM / 2);
-      const Pixel at = Transposed ? pixel_of(p.a, term) : pixel[half];
-      held[half] = element<4>(data, term < k_end && row < p.m ? place_of(p.a, at, tap) : -1);
+      const uint32_t term = k0 + k + half * kTerms / 2;
+      const Corner at = Transposed ? corner_of(p.a, term, term < k_end) : corner[half];
+      held[half] = element<4>(data, place_of(p.a, at, reach));
     }
   }
   __device__ __forceinline__ void put(uint32_t k0, float (&slice)[kTerms][kM]) const {
@@ -97,15 +58,15 @@ struct LeftSide {
   }
   /** A warp takes 32 rows of a term. */
   __device__ __forceinline__ void put_singly(uint32_t k0, float (&slice)[kTerms][kM]) const {
-    const uint32_t row = threadIdx.x % kM, first = blockIdx.x * kM + row;
-    const Tap my_tap = Transposed ? tap_of(p.a, first) : Tap();
-    const Pixel my_pixel = Transposed ? Pixel() : pixel_of(p.a, first);
+    const uint32_t row = threadIdx.x % kM, m = m0 + row;
+    const Reach my_reach = Transposed ? reach_of(p.a, m, m < p.m) : Reach();
+    const Corner my_corner = Transposed ? Corner() : corner_of(p.a, m, m < p.m);
 #pragma unroll 2
-    for (uint32_t term = threadIdx.x / kM; term < kTerms; term += 256 / kM) {
-      const Pixel at = Transposed ? pixel_of(p.a, k0 + term) : my_pixel;
-      const Tap of = Transposed ? my_tap : tap_of(p.a, k0 + term);
-      const int32_t from = k0 + term < k_end && first < p.m ? place_of(p.a, at, of) : -1;
-      slice[term][swizzled(term, row)] = element<1>(data, from).lane[0];
+    for (uint32_t i = threadIdx.x / kM; i < kTerms; i += 256 / kM) {
+      const uint32_t term = k0 + i;
+      const Corner from = Transposed ? corner_of(p.a, term, term < k_end) : my_corner;
+      const Reach to = Transposed ? my_reach : reach_of(p.a, term, term < k_end);
+      slice[i][swizzled(i, row)] = element<1>(data, place_of(p.a, from, to)).lane[0];
     }
   }
 };
@@ -159,79 +120,19 @@ union Memory {
   float rows[kM / 2][N];
 };
 
-/** sum += the slice's terms for rows `row` on and columns `col` on. */
-template <int N, int R>
-__device__ __forceinline__ void multiply(const float (&a)[kTerms][kM], const float (&b)[kTerms][N], uint32_t row,
-                                         uint32_t col, Floats<4> (&sum)[R]) {
-  const float *a_term = a[0], *b_term = b[0];
-#pragma unroll 1
-  for (uint32_t swizzle = 0; swizzle < 32; swizzle += 8, a_term += 4 * kM, b_term += 4 * N) {
-    const float *lefts = a_term + (row ^ swizzle), *rights = b_term + (col ^ swizzle);
-#pragma unroll
-    for (uint32_t i = 0; i < 4; ++i) {
-      const Floats<4> right = load<4>(rights + i * N);
-#pragma unroll
-      for (int r = 0; r < R; r += 4) {
-        const Floats<4> left = load<4>(lefts + i * kM + r);
-#pragma unroll
-        for (int j = 0; j < 4; ++j)
-#pragma unroll
-          for (int c = 0; c < 4; ++c) sum[r + j].lane[c] = fmaf(left.lane[j], right.lane[c], sum[r + j].lane[c]);
-      }
-    }
-  }
-}
-
-/** 64 rows of a block's sums from shared memory to y, perhaps normalised. */
-template <bool Transposed, int N>
-__device__ __forceinline__ void write_rows(const ProductParams& p, const float (&rows)[kM / 2][N], uint32_t m0,
-                                           uint32_t n0, uint32_t group, float* y) {
-  const uint32_t n = n0 + threadIdx.x % (N / 4) * 4;
-  if (n >= p.n) return;
-  const uint32_t count = min(4u, p.n - n);
-#pragma unroll 1
-  for (uint32_t r = threadIdx.x / (N / 4); r < kM / 2 && m0 + r < p.m; r += 1024 / N) {
-    Floats<4> sum = load<4>(&rows[r][n - n0]);
-    if (!Transposed && p.finish.mean) {
-      // Vectors may begin anywhere; what they give past the last column is not stored.
-      Channels<4> channels;
-#pragma unroll
-      for (uint32_t c = 0; c < 4; ++c) {
-        const Channels<1> one = channels_of<1>(p.finish, group * p.n + n + min(c, count - 1));
-        channels.mean.lane[c] = one.mean.lane[0], channels.scale.lane[c] = one.scale.lane[0];
-        channels.beta.lane[c] = one.beta.lane[0];
-      }
-      normalize<4>(sum, channels, p.finish);
-    }
-    uint32_t row = m0 + r;
-    if constexpr (!Transposed) {
-      const Pixel pixel = pixel_of(p.a, row);
-      row = (pixel.image * p.y_h + p.y_top + pixel.i * p.y_step_h) * p.y_w + p.y_left + pixel.j * p.y_step_w;
-    }
-    float* to = y + row * p.pitch_y + n;
-    if (p.wide_y) {
-      store<4>(to, sum);
-    } else {
-#pragma unroll
-      for (uint32_t c = 0; c < 4; ++c)
-        if (c < count) to[c] = sum.lane[c];
-    }
-  }
-}
-
 /**
  * The block's sums to y: as they are where rows lie in order, else half of the rows at a time through shared memory,
  * where code that is long stands once.
  */
 template <bool Transposed, int N, int R>
 __device__ __forceinline__ void write(const ProductParams& p, float (&rows)[kM / 2][N], const Floats<4> (&sum)[R],
-                                      uint32_t row, uint32_t col, uint32_t m0, uint32_t n0, uint32_t group, float* y) {
+                                      uint32_t row, uint32_t col, const Place<N>& at) {
   if (p.plain_y) {
-    float* to = y + (m0 + row) * p.pitch_y + n0 + col;
-    if (n0 + col < p.n)
+    float* to = at.y + (at.m0 + row) * p.pitch_y + at.n0 + col;
+    if (at.n0 + col < p.n)
 #pragma unroll
       for (uint32_t r = 0; r < R; ++r, to += p.pitch_y)
-        if (m0 + row + r < p.m) store_wide(to, sum[r]);
+        if (at.m0 + row + r < p.m) store_wide(to, sum[r]);
     return;
   }
 #pragma unroll 1
@@ -239,37 +140,33 @@ __device__ __forceinline__ void write(const ProductParams& p, float (&rows)[kM /
     __syncthreads();
     if (row - first < kM / 2)
 #pragma unroll
-      for (uint32_t r = 0; r < R; ++r) store<4>(&rows[row - first + r][col], sum[r]);
+      for (uint32_t r = 0; r < R; ++r) store<4>(in_row<N>(rows, row - first + r, col), sum[r]);
     __syncthreads();
-    write_rows<Transposed, N>(p, rows, m0 + first, n0, group, y);
+    write_rows<Transposed, N>(p, rows, first, at);
   }
 }
 
 template <bool Transposed, int N>
 __device__ __forceinline__ void product(const ProductParams& p) {
-  constexpr int R = kM * N / 4 / 256;
+  constexpr int R = kRows<N>;
   __shared__ __align__(16) Memory<N> memory;
   auto& slices = memory.slices;
-  const uint32_t m0 = blockIdx.x * kM, n0 = blockIdx.y * N, chunk = blockIdx.z / p.groups,
-                 group = blockIdx.z - chunk * p.groups;
-  const uint32_t begin = chunk * p.chunk, end = min(p.k, begin + p.chunk);
-  LeftSide<Transposed> left(p, p.a.data + group * p.group_a, m0, end);
-  RightSide<N> right(p, p.b.data + group * p.group_b, n0, end);
-  const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const uint32_t row = (warp / (N / 32) * 4 + lane / 8) * R, col = (warp % (N / 32) * 8 + lane % 8) * 4;
+  const Place<N> at(p);
+  LeftSide<Transposed> left(p, p.a.data + at.group * p.group_a, at.m0, at.end);
+  RightSide<N> right(p, p.b.data + at.group * p.group_b, at.n0, at.end);
+  const uint32_t row = first_row<N>(), col = first_column<N>();
   Floats<4> sum[R];
 #pragma unroll
   for (auto& one : sum) one = zeros<4>();
     // A slice is fetched while the one before it is multiplied; one more round multiplies the last.
 #pragma unroll 1
-  for (uint32_t k = begin, buffer = 0; k < end + kTerms; k += kTerms, buffer ^= 1) {
-    if (k < end) left.fetch(k), right.fetch(k);
-    if (k > begin) multiply<N, R>(slices.a[buffer ^ 1], slices.b[buffer ^ 1], row, col, sum);
-    if (k < end) left.put(k, slices.a[buffer]), right.put(k, slices.b[buffer]);
+  for (uint32_t k = at.begin, buffer = 0; k < at.end + kTerms; k += kTerms, buffer ^= 1) {
+    if (k < at.end) left.fetch(k), right.fetch(k);
+    if (k > at.begin) multiply<N, R>(slices.a[buffer ^ 1], slices.b[buffer ^ 1], row, col, sum);
+    if (k < at.end) left.put(k, slices.a[buffer]), right.put(k, slices.b[buffer]);
     __syncthreads();
   }
-  float* const y = p.y + group * p.group_y + chunk * p.chunk_y;
-  write<Transposed, N, R>(p, memory.rows, sum, row, col, m0, n0, group, y);
+  write<Transposed, N, R>(p, memory.rows, sum, row, col, at);
 }
 
 }  // namespace gramian::cuda

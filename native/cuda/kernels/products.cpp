@@ -3,12 +3,14 @@
 
 #include <algorithm>
 
+#include "cuda/kernels/slice.h"
 #include "cuda/kernels/spans.h"
 
 namespace gramian::cuda {
 namespace {
 
-constexpr int64_t kRowsOfBlock = 128, kTermsOfSlice = 16;
+/** As on the CPU: a small product costs nothing, and its factors may be few numbers of great effect. */
+constexpr int64_t kLeastRounded = 65536;
 /** Sums are cut until so many blocks have work, but into no less than kLeastTerms. */
 constexpr int64_t kBlocksWanted = 256, kLeastTerms = 256;
 
@@ -18,15 +20,27 @@ struct Cut {
   int64_t chunk, chunks;
 };
 
-int64_t columns_of_block(const ProductCall& p) { return p.transposed || p.n > 32 ? 64 : 32; }
+int64_t rows_that_count(const ProductCall& p) { return p.rows_alone > 0 ? p.rows_alone : p.m; }
+
+int64_t columns_of_block(const ProductCall& p) {
+  if (is_rounded(p)) return p.n > 64 ? 128 : 64;
+  return p.transposed || p.n > 32 ? 64 : 32;
+}
+
+std::string kernel_of(const ProductCall& p) {
+  const bool turned = is_rounded(p) && p.params.b.turned;  // elsewhere a kernel takes both
+  const char* const name = !p.transposed ? (turned ? "turned_" : "product_")
+                           : turned      ? "transposedTurned_"
+                                         : "transposed_";
+  return cat(name, columns_of_block(p));
+}
 
 Cut cut_of(const ProductCall& p) {
   if (p.params.y_step_h > 0) return {p.k, 1};
-  const int64_t rows = p.rows_alone > 0 ? p.rows_alone : p.m;
-  const int64_t blocks = ceil_div(rows, kRowsOfBlock) * ceil_div(p.n, columns_of_block(p)) * p.groups;
+  const int64_t blocks = ceil_div(rows_that_count(p), int64_t{kM}) * ceil_div(p.n, columns_of_block(p)) * p.groups;
   const int64_t chunks = std::clamp<int64_t>(kBlocksWanted / blocks, 1, std::max<int64_t>(1, p.k / kLeastTerms));
   Cut cut = {};
-  cut.chunk = ceil_div(ceil_div(p.k, chunks), kTermsOfSlice) * kTermsOfSlice;
+  cut.chunk = ceil_div(ceil_div(p.k, chunks), int64_t{kTerms}) * kTerms;
   cut.chunks = ceil_div(p.k, cut.chunk);
   return cut;
 }
@@ -42,6 +56,8 @@ bool wide(const void* data, uint32_t pitch, uint32_t group, int64_t run) {
 }
 
 }  // namespace
+
+bool is_rounded(const ProductCall& p) { return p.bf16 && p.groups * rows_that_count(p) * p.n * p.k >= kLeastRounded; }
 
 ProductRows plain_rows(const View& matrix) {
   ProductRows rows = {};
@@ -86,10 +102,44 @@ void run_product(const ProductCall& p, void* workspace, Queue& queue) {
   params.wide_b = wide(params.b.data, params.b.pitch, params.group_b, params.b.turned ? p.run_b : p.n);
   params.wide_y = wide(params.y, params.pitch_y, params.group_y, p.n) && params.chunk_y % 4 == 0;
   params.plain_y = params.wide_y && whole && !params.finish.mean;
-  const int64_t n = columns_of_block(p);
-  const char* const kernel = p.transposed ? "transposed_64" : n == 64 ? "product_64" : "product_32";
-  queue.launch("product", kernel, {ceil_div(p.m, kRowsOfBlock), ceil_div(p.n, n), p.groups * cut.chunks}, 256, params);
+  const Grid grid = {ceil_div(p.m, int64_t{kM}) * ceil_div(p.n, columns_of_block(p)), p.groups * cut.chunks};
+  queue.launch(is_rounded(p) ? "product_bf16" : "product", kernel_of(p).c_str(), grid, 256, params);
   if (parts) enqueue_sum(y.floats(), cut.chunks, p.y, queue, p.params.finish);
+}
+
+ProductCall PlainProduct::call_of(const Call& call) const {
+  ProductCall product;
+  product.transposed = trans_a;
+  product.params.a = plain_rows(a);
+  product.params.b = trans_b ? turned_columns(b) : plain_columns(b);
+  product.m = y.rows, product.n = y.cols, product.k = trans_a ? a.rows : a.cols;
+  product.run_a = a.cols, product.run_b = b.cols;
+  product.rows_alone = per_image && !trans_a ? 1 : 0;
+  product.finished = finished;
+  product.bf16 = call.bf16;
+  product.y = y;
+  return product;
+}
+
+bool PlainProduct::by_blas(const Call& call) const { return !per_image && !finished && !is_rounded(call_of(call)); }
+
+int64_t PlainProduct::prepare(Call& call) const {
+  if (!by_blas(call)) return product_bytes(call_of(call));
+  call.uses_blas = true;
+  return 0;
+}
+
+void PlainProduct::run(const Call& call, void* workspace, Queue& queue, const Norm& finish) const {
+  ProductCall ours = call_of(call);
+  if (!by_blas(call)) {
+    ours.params.finish = finish;
+    return run_product(ours, workspace, queue);
+  }
+  Product product;
+  product.m = ours.m, product.n = ours.n, product.k = ours.k;
+  product.a = a.matrix(), product.b = b.matrix(), product.y = y.matrix();
+  product.trans_a = trans_a, product.trans_b = trans_b;
+  queue.blas().product(product);
 }
 
 }  // namespace gramian::cuda

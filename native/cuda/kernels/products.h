@@ -1,4 +1,4 @@
-// The host's side of product.cu. Used by conv2d.cpp, matmul.cpp and the ops made of them.
+// The host's side of product.cu and product_bf16.cu. Used by conv2d.cpp, matmul.cpp and the ops made of them.
 // The rule easy to break: a plan is made from shapes in prepare, where the workspace is asked for, and the same in run.
 #pragma once
 #include "cuda/kernel.h"
@@ -14,6 +14,7 @@ struct ProductCall {
   bool finished = false;                    // params.finish is given in run
   int64_t rows_alone = 0;                   // rows that decide how sums are cut; 0: all
   int64_t run_a = 0, run_b = 0;             // elements side by side in A, and in a turned B
+  bool bf16 = false;                        // factors are rounded to bfloat16, unless the product is small
   View y;
 };
 
@@ -24,6 +25,8 @@ ProductColumns plain_columns(const View& matrix);
 /** Of a matrix whose rows are n and whose columns k. */
 ProductColumns turned_columns(const View& matrix);
 
+/** Whether its factors are rounded to bfloat16: where that is asked for, and the product is not small. */
+bool is_rounded(const ProductCall& product);
 /** Bytes for the parts of sums that are cut; 0 when none is. */
 int64_t product_bytes(const ProductCall& product);
 /**
@@ -31,5 +34,20 @@ int64_t product_bytes(const ProductCall& product);
  * sums are not cut.
  */
 void run_product(const ProductCall& product, void* workspace, Queue& queue);
+
+/** y = op(a) op(b), matrices as they lie: our own where it must be, else cuBLAS. */
+struct PlainProduct {
+  View a, b, y;
+  bool trans_a = false, trans_b = false;
+  bool per_image = false;  // of a graph for inference: a row of y does not depend on how many there are
+  bool finished = false;
+
+  ProductCall call_of(const Call& call) const;
+  /** cuBLAS neither rounds factors nor finishes sums, and chooses by the number of rows. */
+  bool by_blas(const Call& call) const;
+  /** Fills uses_blas; returns the bytes of `workspace`. */
+  int64_t prepare(Call& call) const;
+  void run(const Call& call, void* workspace, Queue& queue, const Norm& finish = {}) const;
+};
 
 }  // namespace gramian::cuda

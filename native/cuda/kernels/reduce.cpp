@@ -76,7 +76,7 @@ Chunks chunks_of(const Reduction& r) {
     return chunks_for(tiles_for(r.runs(), r.cols, r.cols % 4 == 0), outputs, r.runs());
   }
   const int64_t elements = r.runs() * r.cols;
-  const int64_t most = ceil_div(elements, kElementsOfBlock), enough = ceil_div(1024, outputs);
+  const int64_t most = ceil_div(elements, kElementsOfBlock), enough = ceil_div(512, outputs);
   return cut_rows(elements, most < enough ? most : enough);
 }
 
@@ -147,7 +147,8 @@ void enqueue_walk(const Call& call, Queue& queue, const Reduction& r, const Sour
     const Spans spans = spans_for(r.outputs(), r.cols, wide);
     launch_span(call, queue, "reduce", "reduceSerial", spans, ReduceSerialParams{params, spans.span});
   } else {
-    const ColumnTiles tiles = tiles_for(chunk, r.cols, wide);
+    const bool joins = r.outputs() == 1 && chunks.count == 1 && r.cols <= 1024;
+    const ColumnTiles tiles = joins ? join_tiles_for(chunk, r.cols, wide) : tiles_for(chunk, r.cols, wide);
     const Grid grid = {r.outputs() * chunks.count * tiles.blocks()};
     queue.launch("reduce", wide ? "reduceTile_4" : "reduceTile_1", grid, tiles.threads,
                  ReduceTileParams{params, tiles.tile});

@@ -13,11 +13,12 @@ struct Window {
   uint32_t pitch;
   int32_t image_h, image_w;
   int32_t stride_h, stride_w, dilation_h, dilation_w;
-  uint32_t vectors, part;  // vectors of channels: all, and those of one block
-  uint32_t multiplier;     // outputs of a channel of x; more than 1 only with single floats
-  int32_t tile_h, tile_w;  // outputs of a tile
-  uint32_t in_h, in_w;     // pixels of x that they read
-  Divisor part_of, in_w_of, tile_w_of, multiplier_of;
+  uint32_t vectors, part;   // vectors of channels: all, and those of one block
+  uint32_t tiles;           // of all images
+  uint32_t tile_h, tile_w;  // outputs of a tile; tile_h is even
+  uint32_t in_h, in_w;      // pixels of x that they read
+  Divisor part_of, in_w_of, tile_w_of;
+  Divisor multiplier_of;        // of a channel of x; more than 1 only with single floats
   Divisor across_of, tiles_of;  // tiles across an image, and tiles of an image
 };
 

@@ -16,14 +16,17 @@ struct WindowNeeds {
   int64_t rows, cols;  // outputs of an image
   int64_t taps_h, taps_w, stride_h, stride_w, dilation_h, dilation_w;
   int64_t channels, multiplier;
-  int64_t behind;  // vectors of each lane behind the tile, as for a filter
+  int64_t behind;            // vectors of each lane behind tile and batchNorm, as for a filter
+  int64_t pixel_floats = 0;  // of a staged pixel in shared memory; 0: those of its channels
+  int64_t other_bytes = 0;   // of shared memory
   int64_t tile_h = 8, tile_w = 16;
 };
 
 struct WindowPlan {
   Window window;
-  int64_t tiles;  // of all images
-  int64_t parts;  // of the channels
+  int64_t tiles;   // of all images
+  int64_t parts;   // of the channels
+  int64_t blocks;  // of a part, when each takes every blocks-th tile
   unsigned block;
   unsigned shared_bytes;
 };

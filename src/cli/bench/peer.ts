@@ -16,12 +16,14 @@ export interface Peer {
   readonly precision: Precision;
 }
 
-/** Every contender there is beside ours. */
+/** Every contender there is beside ours; those that replay CUDA graphs on a card only. */
 export const PEERS: readonly Peer[] = [
   { id: 'torch-eager', name: 'torch eager', precision: 'float32' },
   { id: 'torch-compile', name: 'torch.compile', precision: 'float32' },
+  { id: 'torch-graph', name: 'torch CUDA graph', precision: 'float32' },
   { id: 'torch-eager-bf16', name: 'torch eager bf16', precision: 'bf16' },
   { id: 'torch-compile-bf16', name: 'torch.compile bf16', precision: 'bf16' },
+  { id: 'torch-graph-bf16', name: 'torch CUDA graph bf16', precision: 'bf16' },
   { id: 'onnxruntime', name: 'onnxruntime', precision: 'float32' },
   { id: 'tfjs-wasm', name: 'tfjs-wasm', precision: 'float32' },
   { id: 'tfjs-cpu', name: 'tfjs-cpu', precision: 'float32' },

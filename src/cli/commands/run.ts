@@ -18,7 +18,11 @@ const options = {
     help: `${DATA_FORMS}; without it synthetic faces, and MNIST where a recipe says so`,
   },
   input: { type: 'size', extents: ['H', 'W'], min: 8, max: 4096, help: 'size that image files are stretched to' },
-  weights: { type: 'text', value: 'DIR', help: 'folder with pretrained resnet18.safetensors and so on, for transfer' },
+  weights: {
+    type: 'text',
+    value: 'DIR',
+    help: 'folder with resnet18.safetensors and so on, for transfer; with face-api’s weights, for face-api',
+  },
   out: { type: 'text', value: 'DIR', default: 'runs/recipes', help: 'folder in which each recipe has one of its name' },
   seed: { type: 'integer', min: 0, max: 2 ** 31, help: 'of the first repetition; by default the recipe’s own' },
   resume: { type: 'flag', help: 'take the finished trials that are in the folder, and go on' },

@@ -54,6 +54,7 @@ const CONVOLUTIONS: Conv[] = [
   { x: [1, 4, 5, 6], kernel: [2, 2], outs: 16 },
   { x: [1, 13, 11, 3], kernel: [7, 7], outs: 64, pad: [3, 3, 3, 3], stride: [2, 2] },
   { x: [1, 48, 48, 1], kernel: [3, 3], outs: 16, pad: [1, 1, 1, 1] },
+  { x: [2, 40, 37, 3], kernel: [3, 3], outs: 40, pad: [1, 1, 1, 1], stride: [1, 2] },
   { x: [1, 6, 6, 8], kernel: [3, 3], outs: 12, pad: [1, 1, 1, 1], groups: 2 },
   { x: [2, 5, 4, 12], kernel: [3, 3], outs: 8, pad: [1, 1, 1, 1], groups: 4, stride: [2, 1] },
   { x: [1, 3, 3, 3], kernel: [3, 3], outs: 4, pad: [2, 2, 2, 2], dilation: [2, 2] },
