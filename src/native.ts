@@ -1,4 +1,4 @@
-// Loads the native addon and types its whole surface. Only compile.ts calls it. In a checkout build/Release is used; in
+// Loads the native addon and types its whole surface. Only compile.ts and pixels.ts call it. In a checkout build/Release is used; in
 // an installed package the prebuilt binary of this platform; GRAMIAN_PREBUILD names another folder. The rule easy to break: a failed load must say what was
 // tried and what to run next, because it is the first thing a user with a problem sees.
 import { existsSync } from 'node:fs';
@@ -112,6 +112,32 @@ export interface NativePlan {
   dispose(): void;
 }
 
+/** Loops over bytes; pixels.ts says what they do. Points along an axis come as low, high, share. */
+export interface NativePixels {
+  gray(from: Uint8Array, width: number, to: Uint8Array, ...region: [number, number, number, number]): void;
+  halve(
+    from: Uint8Array,
+    width: number,
+    channels: number,
+    to: Uint8Array,
+    ...region: [number, number, number, number]
+  ): void;
+  sample(
+    from: Uint8Array,
+    width: number,
+    channels: number,
+    ...rest: [...NativeAxis, ...NativeAxis, out: Uint8Array, offset: number]
+  ): void;
+  sampleSquare(
+    from: Uint8Array,
+    width: number,
+    channels: number,
+    ...rest: [...NativeAxis, ...NativeAxis, mean: Float32Array, out: Float32Array]
+  ): void;
+  hog(patch: Uint8Array, cells: number, out: Float32Array, offset: number, stride: number): void;
+}
+type NativeAxis = [low: Int32Array, high: Int32Array, share: Float32Array];
+
 export interface Addon {
   readonly Plan: new (graph: WireGraph, options: NativeOptions, share?: NativePlan) => NativePlan;
   analyze(graph: WireGraph, options: NativeOptions): PlanDescription;
@@ -119,6 +145,7 @@ export interface Addon {
   /** The CUDA kernels, compressed by brotli, where a plan on this device is the process's first that needs them. */
   packedKernels(device: string): Buffer | undefined;
   unpackKernels(kernels: Buffer): void;
+  readonly pixels: NativePixels;
 }
 
 const root = path.resolve(__dirname, '..');

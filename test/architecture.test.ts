@@ -13,7 +13,7 @@ const srcRooms: Record<string, readonly string[] | '*'> = {
   cli: '*',
   recipes: '*',
   serve: ['faces', 'report'],
-  faces: ['train', 'interchange', 'data', 'models', 'optim', 'compile', 'graph'],
+  faces: ['train', 'interchange', 'data', 'models', 'optim', 'compile', 'pixels', 'graph'],
   features: ['train', 'data'],
   evaluation: ['train', 'data'],
   train: '*',
@@ -25,6 +25,7 @@ const srcRooms: Record<string, readonly string[] | '*'> = {
   optim: ['graph'],
   layers: ['graph'],
   compile: ['native', 'graph'],
+  pixels: ['native'],
   native: ['graph'],
   graph: [],
   errors: [],
@@ -35,12 +36,13 @@ const srcRooms: Record<string, readonly string[] | '*'> = {
 const everywhere: readonly string[] = ['errors', 'text'];
 
 const nativeRooms: Record<string, readonly string[]> = {
-  binding: ['plan', 'backend.h', 'graph', 'core'],
+  binding: ['plan', 'backend.h', 'graph', 'pixels', 'core'],
   plan: ['backend.h', 'graph', 'core'],
   cpu: ['backend.h', 'graph', 'core'],
   cuda: ['backend.h', 'graph', 'core'],
   'backend.h': ['graph', 'core'],
   graph: ['core'],
+  pixels: [],
   core: [],
   softcuda: [],
 };

@@ -1,8 +1,10 @@
-// The addon: { Plan, analyze, devices, packedKernels, unpackKernels }. The one file that knows which devices exist.
+// The addon: { Plan, analyze, devices, packedKernels, unpackKernels, pixels }. The one file that knows which devices
+// exist.
 #include <napi.h>
 
 #include "backend.h"
 #include "binding/convert.h"
+#include "binding/pixels.h"
 #include "binding/plan_object.h"
 #include "core/text.h"
 
@@ -71,6 +73,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("devices", Napi::Function::New(env, devices, "devices"));
   exports.Set("packedKernels", Napi::Function::New(env, packed_kernels, "packedKernels"));
   exports.Set("unpackKernels", Napi::Function::New(env, unpack_kernels, "unpackKernels"));
+  exports.Set("pixels", define_pixels(env));
   return exports;
 }
 

@@ -2,8 +2,9 @@
 // training. The rule easy to break: offsets are of the box that the network looked at, in shares of its extents, and landmarks
 // too, so a box is corrected after both were read.
 import { MTCNN_HEADS, PNET_STRIDE, PNET_WINDOW } from '../models';
+import { sample } from '../pixels';
 import type { Pyramid } from './pyramid';
-import { interpolation, sampleGrid } from './resize';
+import { interpolation } from './resize';
 import { type Overlap, suppress } from './suppress';
 import type { Box, Landmarks, Point } from './types';
 
@@ -132,7 +133,7 @@ export function cutCandidates(pyramid: Pyramid, boxes: readonly Box[], side: num
       (from + ((i + 0.5) * extent) / side) / level.factor - 0.5;
     const [atX, atY] = [source(box.x, box.width), source(box.y, box.height)];
     const columns = interpolation(side, level.width, atX);
-    sampleGrid(level, columns, interpolation(side, level.height, atY), out, index * bytes);
+    sample(level, columns, interpolation(side, level.height, atY), out, index * bytes);
     const [shownRows, shownColumns] = [visible(side, level.height, atY), visible(side, level.width, atX)];
     blacken(out.subarray(index * bytes, (index + 1) * bytes), side, shownRows, shownColumns);
   });

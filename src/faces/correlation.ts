@@ -146,30 +146,30 @@ export class CorrelationFilter {
     this.#responding = compile(responding.graph, { ...placement, outputs: responding.outputs });
   }
 
-  /** A template of each face. */
-  learn(features: readonly Float32Array[]): Template[] {
-    const count = features.length;
+  /** A template of each of `count` faces, whose features lie one behind the other. */
+  learn(features: Float32Array, count: number): Template[] {
     if (count === 0) return [];
-    const learnt = this.#learning.runSync(count, { feeds: { features: appended(features) } });
+    const learnt = this.#learning.runSync(count, { feeds: { features } });
     const part = (name: string, index: number): Float32Array => {
       const all = learnt[name] as Float32Array;
       const size = all.length / count;
       return all.subarray(index * size, (index + 1) * size);
     };
-    return features.map(
+    return Array.from(
+      { length: count },
       (_, index) => Object.fromEntries(PARTS.map((name) => [name, part(name, index)])) as unknown as Template,
     );
   }
 
-  /** The response [cells, cells, scales] of each face's patches to its template. */
-  respond(features: readonly Float32Array[], templates: readonly Template[]): Float32Array[] {
-    const count = features.length;
+  /** The response [cells, cells, scales] of each face's patches, whose features lie one behind the other, to its template. */
+  respond(features: Float32Array, templates: readonly Template[]): Float32Array[] {
+    const count = templates.length;
     if (count === 0) return [];
     const parts = PARTS.map((name) => [name, appended(templates.map((template) => template[name]))] as const);
-    const feeds = { features: appended(features), ...Object.fromEntries(parts) };
+    const feeds = { features, ...Object.fromEntries(parts) };
     const response = this.#responding.runSync(count, { feeds }).response as Float32Array;
     const size = response.length / count;
-    return features.map((_, index) => response.subarray(index * size, (index + 1) * size));
+    return templates.map((_, index) => response.subarray(index * size, (index + 1) * size));
   }
 
   dispose(): void {
@@ -178,13 +178,11 @@ export class CorrelationFilter {
   }
 }
 
-/** What was known moves by `rate` towards what was seen (section 6, linear interpolation). */
+/** What was known, moved by `rate` towards what was seen (section 6, linear interpolation); written over what was seen. */
 export function blended(known: Template, seen: Template, rate: number): Template {
-  const blend = (a: Float32Array, b: Float32Array): Float32Array => {
-    const mixed = new Float32Array(a.length);
-    for (let i = 0; i < a.length; i += 1) mixed[i] = (1 - rate) * a[i]! + rate * b[i]!;
-    return mixed;
-  };
-  const parts = PARTS.map((name) => [name, blend(known[name], seen[name])]);
-  return Object.fromEntries(parts) as Template;
+  for (const name of PARTS) {
+    const [before, now] = [known[name], seen[name]];
+    for (let i = 0; i < now.length; i += 1) now[i] = (1 - rate) * before[i]! + rate * now[i]!;
+  }
+  return seen;
 }

@@ -2,9 +2,10 @@
 // and by whoever prepares faces for training. The rule easy to break: a face larger than the cut is read from a smaller level of
 // the frame, or fine detail turns into noise that no network was trained on.
 import { ArgumentError } from '../errors';
+import { sample } from '../pixels';
 import { checkImage } from './image';
 import { Pyramid } from './pyramid';
-import { interpolation, sampleGrid } from './resize';
+import { interpolation } from './resize';
 import type { Box, CropOptions, Image, Landmarks, Point } from './types';
 
 /** (x, y) -> (a x - b y + tx, b x + a y + ty): a turn, a scale and a shift. */
@@ -167,7 +168,7 @@ function sampled(pyramid: Pyramid, placement: Placement, size: readonly [number,
   if (xv === 0 && yu === 0) {
     const across = interpolation(columns, level.width, (u) => (xu * (u + 0.5) + x0) / factor - 0.5);
     const down = interpolation(rows, level.height, (v) => (yv * (v + 0.5) + y0) / factor - 0.5);
-    sampleGrid(level, across, down, out);
+    sample(level, across, down, out);
     return;
   }
   for (let row = 0, to = 0; row < rows; row += 1) {

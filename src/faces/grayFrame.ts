@@ -1,7 +1,9 @@
 // A frame in grey, from which patches of any size are cut. Made once a frame by stream.ts, for all faces. The rule easy to break:
 // outside the frame lies its nearest edge pixel.
+
+import { sample } from '../pixels';
 import { Pyramid } from './pyramid';
-import { interpolation, sampleGrid } from './resize';
+import { interpolation } from './resize';
 import type { Image } from './types';
 
 export class GrayFrame {
@@ -23,6 +25,6 @@ export class GrayFrame {
     const level = this.#pyramid.level(step, { left: x - half, top: y - half, right: x + half, bottom: y + half });
     const at = (centre: number) => (i: number) => (centre + (i + 0.5 - count / 2) * step) / level.factor - 0.5;
     const columns = interpolation(count, level.width, at(x));
-    sampleGrid(level, columns, interpolation(count, level.height, at(y)), out);
+    sample(level, columns, interpolation(count, level.height, at(y)), out);
   }
 }

@@ -2,9 +2,9 @@
 // search over neighbouring scales. Called by stream.ts between detections. The rule easy to break: one tracker serves all
 // faces of a stream and keeps only buffers; what is known of a face is in its Track.
 import { ArgumentError } from '../errors';
+import { HOG_CELL, HOG_CHANNELS, hog } from '../pixels';
 import { blended, CorrelationFilter, type FilterOptions, type Template } from './correlation';
 import type { GrayFrame } from './grayFrame';
-import { HOG_CELL, HOG_CHANNELS, Hog } from './hog';
 import type { Box } from './types';
 
 export interface KcfOptions {
@@ -99,7 +99,7 @@ function peakOf(response: Float32Array, cells: number, scales: readonly number[]
 
 export class KcfTracker {
   readonly #filter: CorrelationFilter;
-  readonly #hog: Hog | undefined;
+  readonly #hog: boolean;
   readonly #cells: number;
   readonly #channels: number;
   readonly #padding: number;
@@ -107,6 +107,8 @@ export class KcfTracker {
   readonly #scales: readonly number[];
   /** A patch's pixels, used again for each. */
   readonly #patch: Uint8Array;
+  /** Features of all faces, used again for each frame. */
+  #buffer = new Float32Array(0);
 
   constructor(options: KcfOptions = {}) {
     const { features = 'hog', kernel = 'gaussian', padding = 2.5, scaleStep = 1.05, threads } = options;
@@ -129,7 +131,7 @@ export class KcfTracker {
     this.#padding = padding;
     this.#rate = learningRate;
     this.#scales = scaleStep > 1 ? [1, 1 / scaleStep, scaleStep] : [1];
-    this.#hog = features === 'hog' ? new Hog(cells) : undefined;
+    this.#hog = features === 'hog';
     this.#channels = this.#hog ? HOG_CHANNELS : 1;
     const side = this.#patchSide;
     this.#patch = new Uint8Array(side * side);
@@ -147,20 +149,24 @@ export class KcfTracker {
 
   /** Starts to follow the faces in these boxes. */
   start(frame: GrayFrame, boxes: readonly Box[]): Track[] {
-    const templates = this.#filter.learn(boxes.map((box) => this.#features(frame, box, [1])));
+    const templates = this.#filter.learn(this.#features(frame, boxes, [1]), boxes.length);
     return boxes.map((box, index) => ({ box, peakToSidelobe: Infinity, template: templates[index]! }));
   }
 
   /** Where the faces are in this frame; what they look like there is learnt. */
   follow(frame: GrayFrame, tracks: readonly Track[]): Track[] {
-    const searched = tracks.map(({ box }) => this.#features(frame, box, this.#scales));
+    const searched = this.#features(
+      frame,
+      tracks.map(({ box }) => box),
+      this.#scales,
+    );
     const responses = this.#filter.respond(
       searched,
       tracks.map(({ template }) => template),
     );
     const peaks = responses.map((response) => peakOf(response, this.#cells, this.#scales));
     const boxes = tracks.map(({ box }, index) => this.#moved(box, peaks[index]!));
-    const seen = this.#filter.learn(boxes.map((box) => this.#features(frame, box, [1])));
+    const seen = this.#filter.learn(this.#features(frame, boxes, [1]), boxes.length);
     return tracks.map(({ template }, index) => ({
       box: boxes[index]!,
       peakToSidelobe: peaks[index]!.peakToSidelobe,
@@ -186,21 +192,28 @@ export class KcfTracker {
     return { x: centreX - width / 2, y: centreY - height / 2, width, height };
   }
 
-  /** Features [cells, cells, scales * channels] of the windows about a box at these scales. */
-  #features(frame: GrayFrame, box: Box, scales: readonly number[]): Float32Array {
+  /**
+   * Features [cells, cells, scales * channels] of the windows about each box at these scales, one box behind the other. They
+   * hold until the next call.
+   */
+  #features(frame: GrayFrame, boxes: readonly Box[], scales: readonly number[]): Float32Array {
     const stride = scales.length * this.#channels;
-    const out = new Float32Array(this.#cells * this.#cells * stride);
-    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
-    scales.forEach((scale, index) => {
-      frame.patch(x, y, this.#windowSide(box) * scale, this.#patchSide, this.#patch);
-      if (this.#hog) this.#hog.describe(this.#patch, out, index * this.#channels, stride);
-      else this.#grays(out, index, stride);
+    const size = this.#cells * this.#cells * stride;
+    if (this.#buffer.length < size * boxes.length) this.#buffer = new Float32Array(size * boxes.length);
+    boxes.forEach((box, face) => {
+      const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+      scales.forEach((scale, index) => {
+        frame.patch(x, y, this.#windowSide(box) * scale, this.#patchSide, this.#patch);
+        const offset = face * size + index * this.#channels;
+        if (this.#hog) hog(this.#patch, this.#cells, this.#buffer, offset, stride);
+        else this.#grays(offset, stride);
+      });
     });
-    return out;
+    return this.#buffer.subarray(0, size * boxes.length);
   }
 
   /** Grey values from -0.5 to 0.5. */
-  #grays(out: Float32Array, offset: number, stride: number): void {
-    for (let i = 0; i < this.#patch.length; i += 1) out[i * stride + offset] = this.#patch[i]! / 255 - 0.5;
+  #grays(offset: number, stride: number): void {
+    for (let i = 0; i < this.#patch.length; i += 1) this.#buffer[i * stride + offset] = this.#patch[i]! / 255 - 0.5;
   }
 }

@@ -2,6 +2,7 @@
 // that shows one face, most is never converted or shrunk. Called by grayFrame.ts, crop.ts and mtcnn.ts. The rule easy to break:
 // only the region that was asked for may be read, and what is shrunk must be read from the level that has about the wanted
 // resolution, or it is sampled with holes.
+import { gray, halve, type Region } from '../pixels';
 import type { Image } from './types';
 
 /** Levels are halved while both sides keep at least this many pixels. */
@@ -14,46 +15,9 @@ export interface Level extends Image {
   readonly factor: number;
 }
 
-/** A part of an image: from the first column and row to those behind the last. */
-export interface Region {
-  readonly left: number;
-  readonly top: number;
-  readonly right: number;
-  readonly bottom: number;
-}
-
 interface Layer extends Level {
   /** Which tiles are made, row by row; absent where all are. */
   readonly made?: Uint8Array;
-}
-
-/** Luma of ITU-R BT.601, rounded, by integer weights that sum to 2^16. */
-function grayRegion(from: Image, to: Image, { left, top, right, bottom }: Region): void {
-  const { pixels, width } = from;
-  const gray = to.pixels;
-  for (let y = top; y < bottom; y += 1) {
-    let p = 3 * (y * width + left);
-    for (let i = y * width + left; i < y * width + right; i += 1, p += 3) {
-      gray[i] = (19595 * pixels[p]! + 38470 * pixels[p + 1]! + 7471 * pixels[p + 2]! + 32768) >> 16;
-    }
-  }
-}
-
-/** Means of 2x2 pixels, rounded. */
-function halveRegion(from: Image, to: Image, { left, top, right, bottom }: Region): void {
-  const { pixels, channels } = from;
-  const half = to.pixels;
-  const row = from.width * channels;
-  for (let y = top; y < bottom; y += 1) {
-    let above = 2 * (y * row + left * channels);
-    let i = (y * to.width + left) * channels;
-    for (let x = left; x < right; x += 1, above += channels) {
-      for (let c = 0; c < channels; c += 1, i += 1, above += 1) {
-        const below = above + row;
-        half[i] = (pixels[above]! + pixels[above + channels]! + pixels[below]! + pixels[below + channels]! + 2) >> 2;
-      }
-    }
-  }
 }
 
 function tilesOf(extent: number): number {
@@ -112,18 +76,28 @@ export class Pyramid {
     const [firstColumn, lastColumn] = [clampedTile(left, width), clampedTile(right - 1, width)];
     const [firstRow, lastRow] = [clampedTile(top, height), clampedTile(bottom - 1, height)];
     for (let row = firstRow; row <= lastRow; row += 1) {
+      const line = made.subarray(row * columns, (row + 1) * columns);
       for (let column = firstColumn; column <= lastColumn; column += 1) {
-        if (made[row * columns + column]) continue;
-        made[row * columns + column] = 1;
+        if (line[column]) continue;
+        // A run of tiles at once.
+        let end = column + 1;
+        while (end <= lastColumn && !line[end]) end += 1;
+        line.fill(1, column, end);
         const [x, y] = [column * TILE, row * TILE];
-        const tile = { left: x, top: y, right: Math.min(x + TILE, width), bottom: Math.min(y + TILE, height) };
-        if (index === 0) {
-          grayRegion(this.#image, layer, tile);
-          continue;
-        }
-        this.#make(index - 1, 2 * tile.left, 2 * tile.top, 2 * tile.right, 2 * tile.bottom);
-        halveRegion(this.#layers[index - 1]!, layer, tile);
+        this.#fill(index, { left: x, top: y, right: Math.min(end * TILE, width), bottom: Math.min(y + TILE, height) });
+        column = end;
       }
     }
+  }
+
+  #fill(index: number, region: Region): void {
+    const { pixels } = this.#layers[index]!;
+    if (index === 0) {
+      gray(this.#image, pixels, region);
+      return;
+    }
+    const { left, top, right, bottom } = region;
+    this.#make(index - 1, 2 * left, 2 * top, 2 * right, 2 * bottom);
+    halve(this.#layers[index - 1]!, pixels, region);
   }
 }

@@ -1,21 +1,15 @@
 // Images at other sizes: by means over areas, which shrink well, and by bilinear interpolation. Called by the detectors. The
 // rule easy to break: half-pixel coordinates, source = (i + 0.5) * in / out - 0.5, unless a network was trained with others.
 import { ArgumentError } from '../errors';
+import { type Points, sample } from '../pixels';
 import { checkImage } from './image';
 import type { Image } from './types';
-
-/** Which source pixels each of `out` cells reads along one axis: `low`, the next one, and that one's share. */
-export interface Interpolation {
-  readonly low: Int32Array;
-  readonly high: Int32Array;
-  readonly share: Float32Array;
-}
 
 /**
  * Bilinear interpolation of `extent` pixels at `count` points.
  * @param at source coordinate of point i, where whole numbers are pixel centres; clamped to the image.
  */
-export function interpolation(count: number, extent: number, at: (i: number) => number): Interpolation {
+export function interpolation(count: number, extent: number, at: (i: number) => number): Points {
   const low = new Int32Array(count);
   const high = new Int32Array(count);
   const share = new Float32Array(count);
@@ -33,37 +27,6 @@ function checkSize(op: string, width: number, height: number): void {
   throw new ArgumentError(`[${op}] a size has whole extents of 1 to 16384, got ${width}x${height}`);
 }
 
-/**
- * Samples an image where rows and columns cross, rounded to bytes: out[offset ...] becomes rows x columns x channels bytes.
- * The inner loop of every cut and patch, so it makes no closures and reads each index once.
- */
-export function sampleGrid(
-  { pixels, width, channels }: Image,
-  columns: Interpolation,
-  rows: Interpolation,
-  out: Uint8Array,
-  offset = 0,
-): void {
-  const [count, lines] = [columns.low.length, rows.low.length];
-  for (let y = 0, to = offset; y < lines; y += 1) {
-    const above = rows.low[y]! * width * channels;
-    const below = rows.high[y]! * width * channels;
-    const fy = rows.share[y]!;
-    for (let x = 0; x < count; x += 1) {
-      const left = columns.low[x]! * channels;
-      const right = columns.high[x]! * channels;
-      const fx = columns.share[x]!;
-      for (let c = 0; c < channels; c += 1, to += 1) {
-        const a = pixels[above + left + c]!;
-        const d = pixels[below + left + c]!;
-        const top = a + fx * (pixels[above + right + c]! - a);
-        const bottom = d + fx * (pixels[below + right + c]! - d);
-        out[to] = top + fy * (bottom - top) + 0.5;
-      }
-    }
-  }
-}
-
 /** Bilinear, without smoothing: for enlarging, and for networks that were trained so. Rounded to bytes. */
 export function resizeBilinear(image: Image, width: number, height: number): Image {
   checkImage('resizeBilinear', image);
@@ -71,7 +34,7 @@ export function resizeBilinear(image: Image, width: number, height: number): Ima
   const columns = interpolation(width, image.width, (i) => ((i + 0.5) * image.width) / width - 0.5);
   const rows = interpolation(height, image.height, (i) => ((i + 0.5) * image.height) / height - 0.5);
   const pixels = new Uint8Array(width * height * image.channels);
-  sampleGrid(image, columns, rows, pixels);
+  sample(image, columns, rows, pixels);
   return { pixels, width, height, channels: image.channels };
 }
 

@@ -3,6 +3,7 @@
 // square at the right or below and shrunk without half-pixel offsets and without smoothing, as in their training.
 import { ArgumentError } from '../errors';
 import { TINY_FACE_ANCHORS, TINY_FACE_PIXELS, tinyFaceDetector } from '../models';
+import { sampleSquare } from '../pixels';
 import type { CompiledModel } from '../train/compiledModel';
 import { compileModel, type Weights } from '../train/compileModel';
 import { checkImage } from './image';
@@ -27,46 +28,14 @@ const ENCODING = 5;
 
 const logistic = (x: number): number => 1 / (1 + Math.exp(-x));
 
-/** One row between two of the frame, in its channels; rows below it are black. */
-function blendRows({ pixels, height }: Image, low: number, high: number, share: number, out: Float32Array): void {
-  const [above, below] = [low * out.length, high * out.length];
-  if (low >= height) out.fill(0);
-  else if (high >= height) for (let i = 0; i < out.length; i += 1) out[i] = (1 - share) * pixels[above + i]!;
-  else
-    for (let i = 0; i < out.length; i += 1)
-      out[i] = pixels[above + i]! + share * (pixels[below + i]! - pixels[above + i]!);
-}
-
 /**
  * The frame in the left upper corner of a black square, shrunk to size x size and scaled as the network wants it.
  * @param out size * size * 3 floats; written whole.
  */
 function squareInto(image: Image, size: number, out: Float32Array): void {
-  const { width, height, channels } = image;
-  const side = Math.max(width, height);
-  const step = (i: number): number => (i * side) / size;
-  const columns = interpolation(size, side, step);
-  const rows = interpolation(size, side, step);
-  const [red, green, blue] = TINY_FACE_PIXELS.mean as readonly [number, number, number];
-  // One row of the frame with black to its right, so that reading a column needs no test.
-  const padded = new Float32Array(side * channels);
-  const line = padded.subarray(0, width * channels);
-  const [second, third] = channels === 3 ? [1, 2] : [0, 0];
-  const scale = 1 / 255;
-  for (let y = 0, to = 0; y < size; y += 1) {
-    blendRows(image, rows.low[y]!, rows.high[y]!, rows.share[y]!, line);
-    for (let x = 0; x < size; x += 1, to += 3) {
-      const left = columns.low[x]! * channels;
-      const right = columns.high[x]! * channels;
-      const share = columns.share[x]!;
-      const r = padded[left]!;
-      const g = padded[left + second]!;
-      const b = padded[left + third]!;
-      out[to] = (r + share * (padded[right]! - r)) * scale - red;
-      out[to + 1] = (g + share * (padded[right + second]! - g)) * scale - green;
-      out[to + 2] = (b + share * (padded[right + third]! - b)) * scale - blue;
-    }
-  }
+  const side = Math.max(image.width, image.height);
+  const points = interpolation(size, side, (i) => (i * side) / size);
+  sampleSquare(image, points, points, Float32Array.from(TINY_FACE_PIXELS.mean), out);
 }
 
 /**

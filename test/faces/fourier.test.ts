@@ -110,8 +110,8 @@ describe('CorrelationFilter', () => {
     const alpha = solve(gram, labels);
 
     const filter = new CorrelationFilter(options);
-    const templates = filter.learn([x, x]);
-    const [response, again] = filter.respond([z, z], templates);
+    const templates = filter.learn(Float32Array.of(...x, ...x), 2);
+    const [response, again] = filter.respond(Float32Array.of(...z, ...z), templates);
     filter.dispose();
     expect(again).toEqual(response);
     let largest = 0;

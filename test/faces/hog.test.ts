@@ -1,6 +1,6 @@
 // Histograms of oriented gradients against the definition of Felzenszwalb et al. 2010, in float64 and pixel by pixel.
 import { expect, it } from 'vitest';
-import { HOG_CELL, HOG_CHANNELS, Hog } from '../../src/faces/hog';
+import { HOG_CELL, HOG_CHANNELS, hog } from '../../src/pixels';
 
 const CELLS = 5;
 const SIDE = CELLS * HOG_CELL;
@@ -63,9 +63,8 @@ it.each([1, 2, 3])('has the 31 channels of the definition, %i', (seed) => {
   const pixels = patchOf(seed);
   const [stride, offset] = [HOG_CHANNELS + 4, 3];
   const out = new Float32Array(CELLS * CELLS * stride).fill(-1);
-  const hog = new Hog(CELLS);
-  hog.describe(patchOf(9), out, offset, stride);
-  hog.describe(pixels, out, offset, stride);
+  hog(patchOf(9), CELLS, out, offset, stride);
+  hog(pixels, CELLS, out, offset, stride);
   reference(pixels).forEach((channels, cell) => {
     channels.forEach((value, channel) => {
       expect(Math.abs(out[cell * stride + offset + channel]! - value)).toBeLessThan(2e-5);
@@ -76,6 +75,6 @@ it.each([1, 2, 3])('has the 31 channels of the definition, %i', (seed) => {
 
 it('is 0 where nothing changes', () => {
   const out = new Float32Array(CELLS * CELLS * HOG_CHANNELS).fill(1);
-  new Hog(CELLS).describe(new Uint8Array(SIDE * SIDE).fill(77), out);
+  hog(new Uint8Array(SIDE * SIDE).fill(77), CELLS, out);
   expect(out.every((value) => value === 0)).toBe(true);
 });

@@ -1,0 +1,10 @@
+// The loops of native/pixels as functions of the addon.
+#pragma once
+#include <napi.h>
+
+namespace gramian {
+
+/** { gray, halve, sample, sampleSquare, hog }; see src/native.ts. */
+Napi::Object define_pixels(Napi::Env env);
+
+}  // namespace gramian
