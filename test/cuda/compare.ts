@@ -67,8 +67,8 @@ async function mnist(method: 'bp' | 'cka'): Promise<Setting> {
 }
 
 export const mnistGraph = async (method: 'bp' | 'cka') => graphOf(await mnist(method));
-export const mnistSteps = async (method: 'bp' | 'cka', steps: number): Promise<Trained> =>
-  compare(await mnist(method), steps);
+export const mnistSteps = async (method: 'bp' | 'cka', steps: number, precision: Precision = 'float32') =>
+  compare({ ...(await mnist(method)), precision }, steps);
 
 /** CFPN of the papers at 48x48, batch 8. */
 async function cfpn(method: 'bp' | 'cka'): Promise<Setting> {
