@@ -48,7 +48,7 @@ void run_few_taps(const Call& call, const ConvShape& s, bool rounded, Queue& que
   p.taps_w_of = make_divisor(s.kw), p.channels_of = make_divisor(s.c);
   p.rounded = rounded;
   const int64_t chunks = ceil_div(pixels_of(s), chunk_of(s));
-  queue.launch("few_taps", p.taps <= 12 ? "fewTaps_12" : "fewTaps_32", {chunks, ceil_div(s.o, 32)}, 256, p);
+  queue.launch("few_taps", p.taps <= 12 ? "fewTaps_12" : "fewTaps_28", {chunks, ceil_div(s.o, 32)}, 256, p);
   enqueue_sum(p.parts, chunks, dw, queue);
 }
 

@@ -119,4 +119,4 @@ __device__ __forceinline__ void few_taps(const FewTapsParams& p) {
 using namespace gramian::cuda;
 
 extern "C" __global__ void __launch_bounds__(256) fewTaps_12(const FewTapsParams p) { few_taps<3>(p); }
-extern "C" __global__ void __launch_bounds__(256) fewTaps_32(const FewTapsParams p) { few_taps<8>(p); }
+extern "C" __global__ void __launch_bounds__(256) fewTaps_28(const FewTapsParams p) { few_taps<7>(p); }

@@ -5,7 +5,7 @@
 
 namespace gramian::cuda {
 
-constexpr uint32_t kMostTaps = 32;
+constexpr uint32_t kMostTaps = 28;  // 3 x 3 of three channels, and then two blocks of sm_75 fit its shared memory
 
 /** dw[taps, outputs] of a convolution with few taps and channels: each chunk of y's pixels leaves a part of it. */
 struct FewTapsParams {
