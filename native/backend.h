@@ -82,7 +82,7 @@ class Recording {
 };
 
 /** What the planner may join only where the device has a kernel for it; one for each pass that does. */
-enum class Fusion { fold_batch_norms, backward, separable, finish, residual };
+enum class Fusion { fold_batch_norms, fold_activations, backward, separable, finish, sums, residual };
 
 class Backend {
  public:

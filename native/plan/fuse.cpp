@@ -20,6 +20,15 @@ bool depthwise(const Plan& plan, const Node& node) {
   return node.inputs.size() == 2 && channels > 1 && node.number("groups") == static_cast<double>(channels);
 }
 
+/** By tensor id: the steps that read it. */
+std::vector<std::vector<size_t>> readers_of(const Plan& plan) {
+  std::vector<std::vector<size_t>> readers(plan.graph.tensors.size());
+  for (size_t i = 0; i < plan.steps.size(); ++i)
+    for (int32_t id : plan.steps[i].node.inputs)
+      if (readers[id].empty() || readers[id].back() != i) readers[id].push_back(i);
+  return readers;
+}
+
 bool can_fold(const Plan& plan, const Step& norm, const std::vector<size_t>& readers) {
   const int32_t y = norm.node.outputs[0];
   const auto& outputs = plan.graph.outputs;
@@ -48,10 +57,7 @@ void fold(Plan& plan, const Node& norm, const std::vector<size_t>& readers) {
 }  // namespace
 
 void fold_batch_norms(Plan& plan) {
-  std::vector<std::vector<size_t>> readers(plan.graph.tensors.size());
-  for (size_t i = 0; i < plan.steps.size(); ++i)
-    for (int32_t id : plan.steps[i].node.inputs)
-      if (readers[id].empty() || readers[id].back() != i) readers[id].push_back(i);
+  const std::vector<std::vector<size_t>> readers = readers_of(plan);
   std::vector<char> gone(plan.steps.size());
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const Step& step = plan.steps[i];
@@ -59,6 +65,30 @@ void fold_batch_norms(Plan& plan) {
     const auto& mine = readers[step.node.outputs[0]];
     if (!can_fold(plan, step, mine)) continue;
     fold(plan, step.node, mine);
+    gone[i] = 1;
+  }
+  size_t index = 0;
+  std::erase_if(plan.steps, [&](const Step&) { return gone[index++] != 0; });
+}
+
+// An activation whose output only depthwise convolutions read as x is computed by them as they load:
+//
+//   y = relu(x); u = conv2d(y, w) depthwise   becomes   u = conv2d(x, w)   with inActivation, inAlpha
+void fold_activations(Plan& plan) {
+  const std::vector<std::vector<size_t>> readers = readers_of(plan);
+  std::vector<char> gone(plan.steps.size());
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    const Step& step = plan.steps[i];
+    if (!is_activation(step.node)) continue;
+    const auto& mine = readers[step.node.outputs[0]];
+    const auto folds = [&](size_t reader) { return plan.steps[reader].node.op == "conv2d"; };
+    if (!can_fold(plan, step, mine) || !std::all_of(mine.begin(), mine.end(), folds)) continue;
+    for (size_t at : mine) {
+      Node& reader = plan.steps[at].node;
+      reader.inputs[0] = step.node.inputs[0];
+      push_activation(reader, step.node, "inActivation", "inAlpha");
+      plan.fused.push_back(cat(step.node.op, " \"", step.node.name, "\" into ", reader.op, " \"", reader.name, "\""));
+    }
     gone[i] = 1;
   }
   size_t index = 0;

@@ -16,15 +16,6 @@ namespace {
 
 constexpr size_t kNone = static_cast<size_t>(-1);
 
-bool is_product(const Plan& plan, const Node& node) {
-  if (node.inputs.size() != 2) return false;
-  if (node.op == "matmul") return true;
-  if (node.op != "conv2d") return false;
-  const double groups = node.number("groups");
-  const auto channels = static_cast<double>(plan.graph.tensors[node.inputs[0]].cols());
-  return groups < channels || (groups == 1 && plan.graph.tensors[node.outputs[0]].cols() > 1);
-}
-
 /** By tensor id: the product that makes it, when only one step reads it and the plan does not return it. */
 std::vector<size_t> products_read_once(const Plan& plan) {
   std::vector<int> readers(plan.graph.tensors.size());
@@ -34,7 +25,8 @@ std::vector<size_t> products_read_once(const Plan& plan) {
   std::vector<size_t> products(plan.graph.tensors.size(), kNone);
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const Node& node = plan.steps[i].node;
-    if (is_product(plan, node) && readers[node.outputs[0]] == 1) products[node.outputs[0]] = i;
+    if (is_product(plan, node) && node.inputs.size() == 2 && readers[node.outputs[0]] == 1)
+      products[node.outputs[0]] = i;
   }
   return products;
 }

@@ -66,9 +66,11 @@ void prune(Plan& plan);
 void bypass_identities(Plan& plan);
 void share_pools(Plan& plan);
 void fold_batch_norms(Plan& plan);
+void fold_activations(Plan& plan);
 void fuse_backward(Plan& plan);
 void fuse_separable(Plan& plan);
 void fuse_finish(Plan& plan);
+void fuse_sums(Plan& plan);
 void fuse_residual(Plan& plan);
 void defer_correction(Plan& plan);
 void schedule(Plan& plan);
@@ -95,6 +97,12 @@ Operand operand_of(const Plan& plan, int32_t tensor);
 bool written_between(const Plan& plan, const std::vector<int32_t>& tensors, int32_t from, int32_t to);
 /** Whether a conv2d, or a gradient of one, multiplies every pixel of x by a filter that a joined launch may hold. */
 bool is_pointwise(const Node& node, const Shape& x, const Shape& filter, const Shape& y);
+/** Whether a node is a matmul or a convolution that multiplies matrices, not a depthwise one. */
+bool is_product(const Plan& plan, const Node& node);
+/** Whether a node is an activation that kernels can absorb. */
+bool is_activation(const Node& node);
+/** What an activation node does, as two attributes of the launch it is joined to. */
+void push_activation(Node& node, const Node& activation, const char* name, const char* alpha);
 /** The node's attribute `key` under another name, for the launch it is joined to. */
 Attribute renamed(const Node& node, const char* key, const char* name);
 /** A fresh temp tensor like another, with `cols` columns, on behalf of a pass. */

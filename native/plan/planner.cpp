@@ -45,6 +45,28 @@ bool is_pointwise(const Node& node, const Shape& x, const Shape& filter, const S
          node.number("padLeft") == 0 && filter[2] * filter[3] <= kMostPointwiseWeights;
 }
 
+bool is_product(const Plan& plan, const Node& node) {
+  if (node.op == "matmul") return true;
+  if (node.op != "conv2d") return false;
+  const double groups = node.number("groups");
+  const auto channels = static_cast<double>(plan.graph.tensors[node.inputs[0]].cols());
+  return groups < channels || (groups == 1 && plan.graph.tensors[node.outputs[0]].cols() > 1);
+}
+
+bool is_activation(const Node& node) {
+  static constexpr const char* kNames[] = {"relu", "leakyRelu", "elu", "tanh", "sigmoid"};
+  return std::any_of(std::begin(kNames), std::end(kNames), [&](const char* name) { return node.op == name; });
+}
+
+void push_activation(Node& node, const Node& activation, const char* name, const char* alpha) {
+  Attribute attr;
+  attr.type = Attribute::Type::string;
+  attr.key = name;
+  attr.string = activation.op;
+  node.attrs.push_back(std::move(attr));
+  node.attrs.push_back(number_attribute(alpha, activation.find("alpha") ? activation.number("alpha") : 0));
+}
+
 Attribute renamed(const Node& node, const char* key, const char* name) {
   Attribute attr = *node.find(key);
   attr.key = name;
@@ -106,9 +128,11 @@ Plan make_plan(Graph graph, Backend& backend) {
   bypass_identities(plan);
   share_pools(plan);
   if (backend.fuses(Fusion::fold_batch_norms)) fold_batch_norms(plan);
+  if (backend.fuses(Fusion::fold_activations)) fold_activations(plan);
   if (backend.fuses(Fusion::backward)) fuse_backward(plan);
   if (backend.fuses(Fusion::separable)) fuse_separable(plan);
   if (backend.fuses(Fusion::finish)) fuse_finish(plan);
+  if (backend.fuses(Fusion::sums)) fuse_sums(plan);
   if (backend.fuses(Fusion::residual)) fuse_residual(plan);
   defer_correction(plan);  // of what fuse_backward and fuse_residual have joined
   schedule(plan);

@@ -123,21 +123,26 @@ export function respondingGraph(options: FilterOptions): { graph: Graph; outputs
   return { graph, outputs: { response } };
 }
 
-function appended(arrays: readonly Float32Array[]): Float32Array {
-  if (arrays.length === 1) return arrays[0]!;
-  const whole = new Float32Array(arrays.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const array of arrays) {
-    whole.set(array, at);
-    at += array.length;
+/** Arrays of one length, one behind the other, in memory that is used again for the next ones. */
+class Joined {
+  #buffer = new Float32Array(0);
+
+  of(arrays: readonly Float32Array[]): Float32Array {
+    const { length } = arrays[0]!;
+    if (this.#buffer.length < arrays.length * length) this.#buffer = new Float32Array(arrays.length * length);
+    for (const [index, array] of arrays.entries()) this.#buffer.set(array, index * length);
+    return this.#buffer.subarray(0, arrays.length * length);
   }
-  return whole;
 }
 
 /** The two graphs compiled. Both run on the calling thread: they take a fraction of a millisecond. */
 export class CorrelationFilter {
   readonly #learning: Plan;
   readonly #responding: Plan;
+  readonly #joined = {
+    ...{ xRe: new Joined(), xIm: new Joined(), alphaRe: new Joined(), alphaIm: new Joined() },
+    energy: new Joined(),
+  } satisfies Record<(typeof PARTS)[number], Joined>;
 
   constructor(options: FilterOptions, placement: Pick<CompileOptions, 'threads'> = {}) {
     const { graph, outputs } = learningGraph(options);
@@ -165,7 +170,9 @@ export class CorrelationFilter {
   respond(features: Float32Array, templates: readonly Template[]): Float32Array[] {
     const count = templates.length;
     if (count === 0) return [];
-    const parts = PARTS.map((name) => [name, appended(templates.map((template) => template[name]))] as const);
+    const parts = PARTS.map(
+      (name) => [name, this.#joined[name].of(templates.map((template) => template[name]))] as const,
+    );
     const feeds = { features, ...Object.fromEntries(parts) };
     const response = this.#responding.runSync(count, { feeds }).response as Float32Array;
     const size = response.length / count;

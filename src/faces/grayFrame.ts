@@ -18,6 +18,11 @@ export class GrayFrame {
     this.#pyramid = new Pyramid(image, { gray: true });
   }
 
+  /** The next image, in the memory of the frame before where that is given and fits; that one ends then. */
+  static of(image: Image, before?: GrayFrame): GrayFrame {
+    return before !== undefined && before.#pyramid.show(image) ? before : new GrayFrame(image);
+  }
+
   /** Cuts the square of `side` frame pixels about (x, y) and scales it (bilinear) to `out`, count x count grey pixels. */
   patch(x: number, y: number, side: number, count: number, out: Uint8Array): void {
     const step = side / count;

@@ -32,7 +32,7 @@ function emptyLayer(width: number, height: number, channels: 1 | 3, factor: numb
 export class Pyramid {
   readonly width: number;
   readonly height: number;
-  readonly #image: Image;
+  #image: Image;
   readonly #layers: Layer[];
 
   /** @param gray one channel whatever the image has. */
@@ -42,6 +42,16 @@ export class Pyramid {
     this.#image = image;
     const converted = gray && image.channels === 3;
     this.#layers = [converted ? emptyLayer(image.width, image.height, 1, 1) : { ...image, factor: 1 }];
+  }
+
+  /** Becomes that of another image, in the same memory; false, and nothing done, where the images differ in shape. */
+  show(image: Image): boolean {
+    const { width, height, channels } = this.#image;
+    if (image.width !== width || image.height !== height || image.channels !== channels) return false;
+    this.#image = image;
+    if (!this.#layers[0]!.made) this.#layers[0] = { ...image, factor: 1 };
+    for (const { made } of this.#layers) made?.fill(0);
+    return true;
   }
 
   /**

@@ -32,6 +32,8 @@ export class FaceStream {
   readonly #parts: StreamParts;
   readonly #reader: Reader;
   #known = KnownFaces.none();
+  /** Its memory is used again for every frame. */
+  #gray: GrayFrame | undefined;
   #frames = 0;
   /** Frames since the detector looked; Infinity before it did. */
   #undetected = Infinity;
@@ -60,7 +62,8 @@ export class FaceStream {
     checkImage('process', frame);
     const watch = new Stopwatch();
     const { detector, tracker, detectEvery } = this.#parts;
-    const gray = await watch.measure('track', () => new GrayFrame(frame));
+    const gray = await watch.measure('track', () => GrayFrame.of(frame, this.#gray));
+    this.#gray = gray;
     const followed = await watch.measure('track', () => this.#known.follow(gray, tracker));
     const detected =
       followed.size === 0 || this.#undetected + 1 >= detectEvery || followed.unsure || followed.size < this.#known.size;

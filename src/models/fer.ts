@@ -1,7 +1,8 @@
 // The three networks of paper 002 for FER2013 (48x48x1): a plain CNN, a VGG-like one, and ResNet-18. Any input of at least 8x8
 // works; the first fully connected layer reads the map that is left, 6x6 at 48x48. Where the paper is silent: a convolution
-// before a BN has no bias; fully connected layers before a rectifier start as He et al. 2015; dropout of 0.5 stands before the
-// layers of 1024 and 256 neurons in the CNN, and before and behind both of VGG's layers of 4096.
+// before a BN has no bias; dropout of 0.5 stands before the layers of 1024 and 256 neurons in the CNN, and before and behind both
+// of VGG's layers of 4096; fully connected layers start as PyTorch's do, which its function of weights leaves alone, at a sixth of
+// He et al.'s variance: from that their rectifiers die in Adam's first steps (docs/models.md).
 import type { Tensor } from '../graph/graph';
 import * as ops from '../graph/ops';
 import { normalize } from '../layers/normalize';
@@ -37,7 +38,7 @@ function classify(map: Tensor, layers: readonly Hidden[], { classes, step, hidde
   layers.forEach(({ neurons: printed, dropped }, index) => {
     const neurons = Math.min(printed, hidden);
     const input = features;
-    const deviation = Math.sqrt(2 / input.shape[1]!);
+    const deviation = Math.sqrt(1 / (3 * input.shape[1]!));
     features = graph.unit(`fc${index + 1}`, () =>
       ops.relu(dense(`/fc${index + 1}`, dropout(input, dropped, step), neurons, { deviation })),
     );

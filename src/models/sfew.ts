@@ -1,7 +1,8 @@
 // The two networks paper 003 trains from nothing on SFEW: a perceptron 10-200-7 on five LPQ and five PHOG components, and a
 // CNN on 160x160x3 images. Its transfer networks are in resnet.ts. Where the paper is silent: the CNN drops a quarter of
-// the features behind each pooling and half between its two fully connected layers, of which the first has 128 neurons; a
-// convolution before a BN has no bias; weights before a rectifier start as He et al. 2015.
+// the features behind each pooling and half between its two fully connected layers, of which the first has 512 neurons (of 128
+// most die in the first steps at the paper's rate, docs/models.md); a convolution before a BN has no bias; weights before a
+// rectifier start as He et al. 2015.
 import { ArgumentError } from '../errors';
 import { formatShape, type Tensor } from '../graph/graph';
 import * as ops from '../graph/ops';
@@ -31,7 +32,7 @@ export function mlp(x: Tensor, options: MlpOptions): Tensor {
 }
 
 export interface SfewCnnOptions extends ModelOptions {
-  /** Neurons of the first fully connected layer, 128. */
+  /** Neurons of the first fully connected layer, 512. */
   readonly hidden?: number;
   /** Share of features dropped behind each pooling, 0.25. */
   readonly dropPooled?: number;
@@ -48,7 +49,7 @@ function convBn(x: Tensor, filters: number): Tensor {
 
 /** x [N,H,W,C] of at least 8x8 -> logits [N,classes]. Units: every convolution, both fully connected layers. */
 export function sfewCnn(x: Tensor, options: SfewCnnOptions): Tensor {
-  const { classes, step, hidden = 128, dropPooled = 0.25, dropHidden = 0.5 } = options;
+  const { classes, step, hidden = 512, dropPooled = 0.25, dropHidden = 0.5 } = options;
   checkImages('sfewCnn', x, options, LEAST);
   checkCount('sfewCnn', 'hidden', hidden);
   const { graph } = x;

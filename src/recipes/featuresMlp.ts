@@ -8,9 +8,17 @@ import { mlp } from '../models';
 import { lineChart } from '../report/charts';
 import type { Point } from '../report/svg';
 import { accuracyOf, type Group, lastTraining, stepChart } from './charts';
-import { type Features, type Half, handMadeFeatures, ratesTable, summarizeHalves, twoHalves } from './handMade';
+import {
+  type Features,
+  type Half,
+  handMadeFeatures,
+  MORE_COMPONENTS,
+  ratesTable,
+  summarizeHalves,
+  twoHalves,
+} from './handMade';
 import { SFEW_CLASSES } from './papers';
-import type { Recipe, Scale } from './recipe';
+import type { Recipe } from './recipe';
 import type { RecipeRun } from './run';
 import type { Trial, TrialResult } from './trial';
 
@@ -20,9 +28,6 @@ const EPOCHS = { smoke: 20, small: 1000, full: 2000 };
 const RATES = { smoke: [0.01, 1], small: [0.001, 0.005, 0.01, 0.05, 1], full: [0.001, 0.005, 0.01, 0.05, 1] };
 const HIDDEN = { smoke: [2, 20], small: [2, 10, 50, 200, 300], full: [2, 5, 10, 20, 50, 100, 150, 200, 250, 300] };
 const HIDDEN_RATES = { smoke: [0.01], small: [0.005, 0.01, 0.05], full: [0.005, 0.01, 0.05] };
-
-/** Components of LPQ and PHOG beside the paper's five and five. */
-const MORE: Readonly<Record<Scale, readonly [number, number]>> = { smoke: [4, 4], small: [60, 20], full: [60, 20] };
 
 interface Setting {
   readonly key: string;
@@ -136,7 +141,7 @@ async function report(run: RecipeRun, halves: readonly Half<ImageDataset>[]): Pr
   ]);
   const seeds = run.seeds(run.at(SEEDS));
   const more: Features[] = [];
-  for (const half of halves) more.push(await handMadeFeatures(run, half, run.at(MORE)));
+  for (const half of halves) more.push(await handMadeFeatures(run, half, run.at(MORE_COMPONENTS)));
   const rich = await trainSetting(run, more, { key: 'more', rows: 'standardised', ...base });
   const table = ratesTable([
     { name: 'NN, raw', summary: summarizeHalves(raw!.results, seeds), paper: SFEW_CLASSES.raw },
@@ -144,7 +149,7 @@ async function report(run: RecipeRun, halves: readonly Half<ImageDataset>[]): Pr
       ...{ name: 'NN, standardised', summary: summarizeHalves(standardised!.results, seeds) },
       paper: SFEW_CLASSES.standardised,
     },
-    { name: `NN, ${run.at(MORE).join(' + ')} components`, summary: summarizeHalves(rich, seeds) },
+    { name: `NN, ${run.at(MORE_COMPONENTS).join(' + ')} components`, summary: summarizeHalves(rich, seeds) },
   ]);
   run.table(
     'rates',

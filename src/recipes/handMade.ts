@@ -9,6 +9,7 @@ import type { Table } from '../evaluation/tables';
 import { describeImages, featureDataset, joinColumns, lpq, type Matrix, Pca, phog, Standardizer } from '../features';
 import { faces } from './data';
 import type { PaperClasses } from './papers';
+import type { Scale } from './recipe';
 import type { RecipeRun } from './run';
 import type { TrialResult } from './trial';
 
@@ -19,6 +20,12 @@ const PER_SUBJECT = 7;
 const MILD = { light: 0.3, pose: 0.3, occlusion: 0 };
 /** Components of LPQ and of PHOG in the paper. */
 const COMPONENTS = [5, 5] as const;
+/** As many as hold the expression too. */
+export const MORE_COMPONENTS: Readonly<Record<Scale, readonly [number, number]>> = {
+  smoke: [4, 4],
+  small: [60, 20],
+  full: [60, 20],
+};
 
 export interface Half<T> {
   readonly train: T;

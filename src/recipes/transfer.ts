@@ -1,39 +1,25 @@
 // ResNets trained on other pictures, then as a fixed extractor of features or fine-tuned on faces. Reproduces paper 003 Fig. 9,
 // Table 2 and the ResNet-50 of Table 1. The paper's start from ImageNet: give a folder with resnet18.safetensors and so on by
 // --weights, or have sources trained here on other pictures, which the report then names.
-// Cost: smoke seconds; small about 7 minutes on two cores; full days. Seed 1.
+// Cost: smoke seconds; small about 12 minutes on two cores; full days. Seed 1.
 // Expected: fine-tuning beats frozen features by far; a deeper network is not better on so few faces.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadData } from '../data/load';
-import { type ImageDataset, takeFirst } from '../data/types';
-import { ArgumentError, DataError } from '../errors';
-import { type ModelFunction, models, type ResnetOptions, resnet18, resnet50, resnet101 } from '../models';
+import type { ImageDataset } from '../data/types';
+import { DataError } from '../errors';
 import type { Weights } from '../train/compileModel';
-import { weightsAt } from '../train/compileModel';
 import { accuracyOf, type Group, meanOf, stepChart, testChart } from './charts';
-import { withChannels } from './data';
 import { type Half, ratesTable, summarizeHalves, twoHalves } from './handMade';
 import { SFEW_CLASSES, SFEW_TRANSFER } from './papers';
+import { type Net, networkOf, SIDE, sourceOf } from './pretrained';
 import type { Recipe } from './recipe';
 import type { RecipeRun } from './run';
 import type { TrialResult } from './trial';
 
-const NETS = { resnet18, resnet50, resnet101 } as const;
-type Net = keyof typeof NETS;
-
-const SIDE = { smoke: 8, small: 32, full: 224 };
 const BATCH = { smoke: 7, small: 8, full: 8 };
 /** The paper: 150 epochs, a tenth of the rate from 100 and again from 120. */
 const EPOCHS = { smoke: 2, small: 9, full: 150 };
 const MILESTONES = { smoke: [1], small: [6, 7], full: [100, 120] };
-const SOURCE = {
-  smoke: { count: 32, epochs: 1 },
-  small: { count: 4096, epochs: 2 },
-  full: { count: 60_000, epochs: 10 },
-};
-/** Of the smoke test's networks, which have the layers but not the channels. */
-const NARROW = 4;
 
 const CHANGES = {
   nothing: 'from nothing',
@@ -41,49 +27,6 @@ const CHANGES = {
   tuned: 'fine-tuned',
 } as const;
 type Change = keyof typeof CHANGES;
-
-function networkOf(run: RecipeRun, net: Net): { model: ModelFunction; network: string } {
-  const narrow: ModelFunction = (x, options) => NETS[net](x, { ...options, width: NARROW } as ResnetOptions);
-  return run.options.scale === 'smoke'
-    ? { model: narrow, network: `${net} ${NARROW}` }
-    : { model: models[net]!, network: net };
-}
-
-/** Pictures of another kind, with the channels of the faces. */
-async function sourceData(run: RecipeRun, channels: number): Promise<ImageDataset> {
-  const { count } = run.at(SOURCE);
-  for (const spec of ['fashion-mnist', 'mnist']) {
-    try {
-      const { train } = await loadData(spec, { seed: run.seed, limit: count });
-      return { ...withChannels(train, channels), name: spec };
-    } catch (error) {
-      if (!(error instanceof DataError)) throw error;
-    }
-  }
-  throw new DataError(
-    '[transfer] expected Fashion-MNIST or MNIST to train a source on, or --weights; neither is installed',
-  );
-}
-
-/** Weights to start from, and where they are from. */
-async function sourceOf(
-  run: RecipeRun,
-  net: Net,
-  data: ImageDataset | undefined,
-): Promise<{ weights: Weights; of: string }> {
-  const given = run.options.weights;
-  if (given !== undefined) return { weights: await weightsAt(join(given, `${net}.safetensors`)), of: given };
-  if (!data) throw new ArgumentError('[transfer] expected data for a source');
-  const side = run.at(SIDE);
-  const { epochs } = run.at(SOURCE);
-  const key = `source-${net}`;
-  const batch = run.at({ smoke: 16, small: 64, full: 64 });
-  await run.train({
-    ...{ key, ...networkOf(run, net), objective: 'bp' as const, train: data, test: takeFirst(data, 256) },
-    ...{ input: [side, side] as const, epochs, batch, lr: 0.001, seed: run.seed, keepWeights: true, testEvery: epochs },
-  });
-  return { weights: await run.weightsOf(key), of: `${data.name}, ${data.count} images, ${epochs} epochs` };
-}
 
 async function trainHalves(
   run: RecipeRun,
@@ -154,13 +97,12 @@ export const recipe: Recipe = {
   name: 'transfer',
   title: 'ResNets frozen and fine-tuned',
   reproduces: 'paper 003 Fig. 9, Table 2, Table 1 (ResNet-50)',
-  cost: { smoke: 'seconds', small: 'about 7 minutes', full: 'days' },
+  cost: { smoke: 'seconds', small: 'about 12 minutes', full: 'days' },
   seed: 1,
   expected: 'fine-tuning beats frozen features by far; a deeper network is not better on so few faces',
   async run(run) {
     const halves = await twoHalves(run, 0.04);
     const { weights } = run.options;
-    const data = weights === undefined ? await sourceData(run, halves[0]!.train.channels) : undefined;
     const wanted = run.at<readonly Net[]>({
       smoke: ['resnet18', 'resnet50'],
       small: ['resnet18', 'resnet50'],
@@ -169,11 +111,11 @@ export const recipe: Recipe = {
     const nets =
       weights === undefined ? wanted : wanted.filter((net) => existsSync(join(weights, `${net}.safetensors`)));
     if (nets.length === 0) throw new DataError(`[transfer] ${weights} holds none of ${wanted.join(', ')}.safetensors`);
-    run.expect(nets.length * (2 * halves.length + (data ? 1 : 0)) + halves.length);
+    run.expect(nets.length * (2 * halves.length + (weights === undefined ? 1 : 0)) + halves.length);
     const rows: Row[] = [];
     let origin = '';
     for (const net of nets) {
-      const init = await sourceOf(run, net, data);
+      const init = await sourceOf(run, net, halves[0]!.train.channels);
       origin = init.of;
       const changes: Change[] = net === 'resnet18' ? ['nothing', 'frozen', 'tuned'] : ['frozen', 'tuned'];
       for (const change of changes) {

@@ -1,6 +1,6 @@
 // Times a step of CFPN on this machine's card: the whole step as it is replayed, and each launch by itself between two
-// events. Prints a table for each setting, and keeps all of them in a JSON file when one is named; docs/cuda-performance.md
-// shows them beside what it predicts. Run by hand: npx tsx test/cuda/profile.ts [OUT.json]
+// events. Prints a table for each setting, and keeps all of them in a JSON file when one is named. Compare with the bounds of
+// docs/cuda-performance.md. Run by hand: npx tsx test/cuda/profile.ts [OUT.json]
 // The rule easy to break: events around a launch cost some microseconds, so launches add up to more than the step.
 import { writeFileSync } from 'node:fs';
 import { compile, devices, type Plan, type Precision } from '../../src/compile';

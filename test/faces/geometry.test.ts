@@ -156,6 +156,28 @@ describe('Pyramid', () => {
     }
   });
 
+  it('shows another image in the same memory, as if it were new', () => {
+    const [first, second] = [imageOf(130, 97, 3, 1), imageOf(130, 97, 3, 2)];
+    const region = { left: 20, top: 30, right: 90, bottom: 80 };
+    for (const gray of [true, false]) {
+      const used = new Pyramid(first, { gray });
+      used.level(1, region);
+      used.level(4);
+      expect(used.show(imageOf(130, 96, 3, 3))).toBe(false);
+      expect(used.show(imageOf(130, 97, 1, 3))).toBe(false);
+      expect(used.show(second)).toBe(true);
+      const fresh = new Pyramid(second, { gray });
+      for (const step of [1, 2, 4]) {
+        const [again, wanted] = [used.level(step), fresh.level(step)];
+        expect(Buffer.compare(again.pixels, wanted.pixels)).toBe(0);
+      }
+    }
+    const frame = new GrayFrame(first);
+    expect(GrayFrame.of(second, frame)).toBe(frame);
+    expect(GrayFrame.of(imageOf(130, 96, 3, 3), frame)).not.toBe(frame);
+    expect(GrayFrame.of(second)).not.toBe(frame);
+  });
+
   it('halves by means', () => {
     const image = imageOf(70, 40, 1, 5);
     const { pixels, width, height } = new Pyramid(image).level(2);

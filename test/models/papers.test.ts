@@ -83,7 +83,7 @@ describe('paper 003', () => {
   it('the CNN has three blocks of two convolutions', () => {
     const blocks =
       convBn(3, 32) + convBn(32, 32) + convBn(32, 64) + convBn(64, 64) + convBn(64, 128) + convBn(128, 128);
-    expect(parametersNamed('sfewCnn', [160, 160, 3])).toBe(blocks + fc(20 * 20 * 128, 128) + fc(128, 7));
+    expect(parametersNamed('sfewCnn', [160, 160, 3])).toBe(blocks + fc(20 * 20 * 128, 512) + fc(512, 7));
     const { graph } = built(named('sfewCnn'), [160, 160, 3]);
     expect([1, 2, 3].map((index) => shapeOf(graph, `block${index}/conv2`))).toEqual([
       [80, 80, 32],

@@ -153,14 +153,14 @@ describe('a batchNorm runs alone', () => {
   });
 });
 
-it('a residual block runs in two products and a sum, as the oracle says', async () => {
+it('a residual block runs in two products, as the oracle says', async () => {
   const graph = new Graph({ training: false });
   const x = graph.input('x', [3, 9, 9, 24]);
   const filter = (name: string) => graph.input(name, [3, 3, 24, 24]);
   const first = layers.normalize('bn1', ops.conv2d(x, filter('w1')), { activation: 'relu' });
   const second = layers.normalize('bn2', ops.conv2d(first, filter('w2')));
   const y = ops.relu(ops.add(second, x));
-  expect(kernels(graph, { y })).toEqual(['conv2d:window', 'conv2d:window', 'add', 'relu']);
+  expect(kernels(graph, { y })).toEqual(['conv2d:window', 'conv2d:window']);
   const feeds = randomFeeds(graph, 7);
   const want = oracle(graph, { y }, feeds);
   for (const isa of availableIsas()) await expectOracle(graph, { y }, feeds, want, isa);

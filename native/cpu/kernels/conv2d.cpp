@@ -189,13 +189,12 @@ void forward_run(const KernelCall* call) {
   const Matrix b{static_cast<float*>(filter.data), filter.pitch, s.o};
   const Matrix c{static_cast<float*>(y.data), y.pitch, s.o};
   char* const behind = static_cast<char*>(call->workspace) + params->plan.workspace_bytes;
-  with_finish(call, behind, [&](const Finish& finish) {
-    if (params->conv.way == ConvWay::pointwise) {
-      run_gemm<false>(params->plan, call->workspace, call->parallel, matrix_of(x), b, c, finish);
-    } else {
-      run_gemm<false>(params->plan, call->workspace, call->parallel, window_rows(s, x), b, c, finish);
-    }
-  });
+  const Ending ending = ending_of(call, 2, behind);
+  if (params->conv.way == ConvWay::pointwise) {
+    run_gemm<false>(params->plan, call->workspace, call->parallel, matrix_of(x), b, c, finish_of(ending));
+  } else {
+    run_gemm<false>(params->plan, call->workspace, call->parallel, window_rows(s, x), b, c, finish_of(ending));
+  }
 }
 
 // ---------------------------------------------------------------- gradient by the filter

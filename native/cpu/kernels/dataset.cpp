@@ -10,6 +10,8 @@ namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
 
 constexpr int kMaxVariants = 16;
+constexpr int64_t kMostTables = 4;    // channels of which every byte's value is worth looking up
+constexpr int64_t kFewPixels = 1024;  // of a batch: fewer are computed one by one
 
 struct Variant {
   const char* name;
@@ -25,7 +27,8 @@ const Variant variant_table[] = {
 struct Plan {
   int32_t variants;               // at least 1
   int32_t variant[kMaxVariants];  // places in variant_table
-  int64_t draws;                  // offset of the images' draws in the workspace, bytes
+  // Offsets in the workspace, bytes: the images' draws; by channel the value of every byte, -1 for none.
+  int64_t draws, values;
 };
 
 // What one image of the batch is and what happens to it.
@@ -64,7 +67,10 @@ void prepare(KernelCall* call) {
   if (count < 1 || count > (double)images.shape[0])
     call->error = "datasetBatch's count must be 1 to the number of images";
   p.draws = (x.shape[1] + x.shape[2] + 2 * x.cols) * (int64_t)sizeof(double);
-  call->workspace_bytes = p.draws + x.shape[0] * (int64_t)sizeof(Draw);
+  const bool looks_up = x.cols <= kMostTables && x.rows >= kFewPixels;
+  p.values = looks_up ? p.draws + x.shape[0] * (int64_t)sizeof(Draw) : -1;
+  call->workspace_bytes =
+      p.draws + x.shape[0] * (int64_t)sizeof(Draw) + (looks_up ? x.cols * 256 * (int64_t)sizeof(float) : 0);
 }
 
 // ---------------------------------------------------------------- which image, and its random part
@@ -129,6 +135,7 @@ Draw draw_image(const KernelCall* call, int64_t row) {
 struct Tables {
   const double *rows, *cols;     // output positions as source coordinates from the centre, before shift
   const double *scale, *offset;  // value = intensity * scale[c] + offset[c], intensity 0..1
+  const float* values;           // [C, 256] of bytes, null for none
 };
 
 Tables fill_tables(const KernelCall* call) {
@@ -144,7 +151,13 @@ Tables fill_tables(const KernelCall* call) {
     scale[c] = 1 / deviation->list[deviation->list_size > 1 ? c : 0];
     offset[c] = -mean->list[mean->list_size > 1 ? c : 0] * scale[c];
   }
-  return {rows, cols, scale, offset};
+  Tables tables = {rows, cols, scale, offset, nullptr};
+  const int64_t at = params_of<Plan>(call)->values;
+  if (at < 0) return tables;
+  auto* const values = reinterpret_cast<float*>(static_cast<char*>(call->workspace) + at);
+  for (int64_t i = 0; i < 256 * C; ++i) values[i] = (float)((double)(i % 256) / 255 * scale[i / 256] + offset[i / 256]);
+  tables.values = values;
+  return tables;
 }
 
 inline double clamp(double s, double last) { return s > 0 ? (s < last ? s : last) : 0; }  // NaN: 0
@@ -169,10 +182,30 @@ Site site_of(const Draw& d, const View& images, double from_x, double from_y) {
           sy - (double)y0};
 }
 
+// A row whose pixels are source pixels, without noise.
+template <int C>
+void look_up_row(const float* values, const uint8_t* from, int64_t step, float* to, int64_t pitch, int64_t count) {
+  for (int64_t i = 0; i < count; ++i, from += step, to += pitch)
+    for (int c = 0; c < C; ++c) to[c] = values[256 * c + from[c]];
+}
+
+void look_up_row(int64_t channels, const float* values, const uint8_t* from, int64_t step, float* to, int64_t pitch,
+                 int64_t count) {
+  if (channels == 1) look_up_row<1>(values, from, step, to, pitch, count);
+  if (channels == 2) look_up_row<2>(values, from, step, to, pitch, count);
+  if (channels == 3) look_up_row<3>(values, from, step, to, pitch, count);
+  if (channels == 4) look_up_row<4>(values, from, step, to, pitch, count);
+}
+
 void write_row(const KernelCall* call, const Tables& tables, const Draw& d, int64_t row, int64_t oy) {
   const View &images = call->in[0], &x = call->out[0];
   const int64_t OH = x.shape[1], OW = x.shape[2], C = x.cols, H = images.shape[1], width = images.shape[2];
   const uint8_t* image = static_cast<const uint8_t*>(images.data) + d.sample * H * width * images.pitch;
+  if (tables.values && d.plain && d.noise == 0) {
+    const uint8_t* const from = image + (oy * width + (d.flip ? width - 1 : 0)) * images.pitch;
+    float* const to = floats_out(x) + (row * OH + oy) * OW * x.pitch;
+    return look_up_row(C, tables.values, from, d.flip ? -images.pitch : images.pitch, to, x.pitch, OW);
+  }
   Normals normals = {key_of(attr(call, "seed")), d.index, d.epoch, kNoise, -1, {}};
   for (int64_t ox = 0; ox < OW; ++ox) {
     float* to = floats_out(x) + ((row * OH + oy) * OW + ox) * x.pitch;

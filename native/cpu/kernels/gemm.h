@@ -92,10 +92,15 @@ struct GemmPlan {
   return {begin, min64(step, total - begin)};
 }
 
-// What becomes of a part of a row of C once its sums are whole, while it is in the cache; nothing when `row` is null.
-// `first` counts columns through all groups.
+// `rows` x `columns` of C, at `data`; rows and columns are counted in all of C and through all groups.
+struct Part {
+  float* data;
+  int64_t pitch;
+  Range rows, columns;
+};
+// What becomes of a part of C once its sums are whole, while it is in the cache; nothing when `run` is null.
 struct Finish {
-  void (*row)(const void* context, float* c, int64_t first, int64_t count);
+  void (*run)(const void* context, const Part& part);
   const void* context;
 };
 
@@ -144,9 +149,11 @@ void gemm_piece(Precision precision, const A& a, const B& b, const C& c, Range r
         multiply_panel<true>(precision, panel, 0, count, packed, columns.count, columns.count, k, c_rows, columns.begin,
                              done > 0, &next);
       }
-      if (!finish.row || done + k < terms.count) continue;
-      for (int i = 0; i < count; ++i)
-        finish.row(finish.context, c_rows[i] + columns.begin, before + columns.begin, columns.count);
+      if (!finish.run || done + k < terms.count) continue;
+      const int64_t pitch_of_c = count > 1 ? c_rows[1] - c_rows[0] : 0;
+      finish.run(
+          finish.context,
+          {c_rows[0] + columns.begin, pitch_of_c, {rows.begin + i0, count}, {before + columns.begin, columns.count}});
     }
   }
 }
@@ -156,8 +163,9 @@ template <class A, class C>
 void finished_thin_piece(const A& a, const Matrix& b, const C& c, int64_t rows, Range columns, Range terms,
                          float* scratch, const Finish& finish, int64_t before) {
   thin_piece(a, b, c, rows, columns, terms, scratch);
-  for (int64_t i = 0; finish.row && i < rows; ++i)
-    finish.row(finish.context, c.row(i) + columns.begin, before + columns.begin, columns.count);
+  if (!finish.run) return;
+  const int64_t pitch = rows > 1 ? c.row(1) - c.row(0) : 0;
+  finish.run(finish.context, {c.row(0) + columns.begin, pitch, {0, rows}, {before + columns.begin, columns.count}});
 }
 
 template <bool kTransposed, class A, class B, class C>
@@ -199,7 +207,7 @@ void run_gemm(const GemmPlan& plan, void* workspace, const Parallel& parallel, c
     for (int64_t r = task * rows / tasks; r < (task + 1) * rows / tasks; ++r) {
       float* const row = c.group(r / plan.m).row(r % plan.m);
       sum_chunks(row, partials + r * plan.partial_pitch, plan.partial_floats, plan.k_chunks, plan.n);
-      if (finish.row) finish.row(finish.context, row, r / plan.m * plan.n, plan.n);
+      if (finish.run) finish.run(finish.context, {row, 0, {r % plan.m, 1}, {r / plan.m * plan.n, plan.n}});
     }
   });
 }

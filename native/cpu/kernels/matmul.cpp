@@ -1,5 +1,5 @@
 // The `matmul` kernel: y[M,N] = op(a) op(b), either operand transposed. Called through table.cpp's list.
-// The work is gemm.h's; here only the four combinations are told apart, and a joined batchNorm is handed on.
+// The work is gemm.h's; here only the four combinations are told apart, and what was joined is handed on.
 // The rule easy to break: a transposed `a` is read as it lies ([K,M]), so prepare and run must agree on the flag.
 #include "cpu/kernels/finish.h"
 #include "cpu/kernels/gemm.h"
@@ -32,17 +32,17 @@ void matmul_run(const KernelCall* call) {
   const Matrix a = matrix_of(call->in[0]), b = matrix_of(call->in[1]), y = matrix_of(call->out[0]);
   const TransposedMatrix bt{b.data, b.pitch, 0};
   const GemmPlan& plan = params->plan;
-  with_finish(call, static_cast<char*>(call->workspace) + plan.workspace_bytes, [&](const Finish& finish) {
-    if (params->trans_a && params->trans_b) {
-      run_gemm<true>(plan, call->workspace, call->parallel, a, bt, y, finish);
-    } else if (params->trans_a) {
-      run_gemm<true>(plan, call->workspace, call->parallel, a, b, y, finish);
-    } else if (params->trans_b) {
-      run_gemm<false>(plan, call->workspace, call->parallel, a, bt, y, finish);
-    } else {
-      run_gemm<false>(plan, call->workspace, call->parallel, a, b, y, finish);
-    }
-  });
+  const Ending ending = ending_of(call, 2, static_cast<char*>(call->workspace) + plan.workspace_bytes);
+  const Finish finish = finish_of(ending);
+  if (params->trans_a && params->trans_b) {
+    run_gemm<true>(plan, call->workspace, call->parallel, a, bt, y, finish);
+  } else if (params->trans_a) {
+    run_gemm<true>(plan, call->workspace, call->parallel, a, b, y, finish);
+  } else if (params->trans_b) {
+    run_gemm<false>(plan, call->workspace, call->parallel, a, bt, y, finish);
+  } else {
+    run_gemm<false>(plan, call->workspace, call->parallel, a, b, y, finish);
+  }
 }
 
 constexpr Kernel kKernels[] = {{"matmul", matmul_prepare, matmul_run}};

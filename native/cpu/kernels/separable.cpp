@@ -2,10 +2,11 @@
 // living in a tile that stays in the cache. On the way it can leave what others read: the depthwise result itself, its
 // average over pooling cells, and mean and variance of the output. Made by native/plan/fuse_separable.cpp.
 // in: x [N,H,W,C], depthwise filter [kh,kw,1,C], (mean, variance, gamma, beta [C] with bnEps,) pointwise filter
-// [1,1,C,O]. out: y [N,OH,OW,O], then as the attributes say: storeDepthwise u [N,OH,OW,C]; poolKernelH p [N,PH,PW,C];
-// moments mean [O], variance [O]. The rule easy to break: pieces and tiles are functions of the shape; u, p and y have
-// the bits of the ops they replace.
+// [1,1,C,O], what finish.h names. out: y [N,OH,OW,O], then as the attributes say: storeDepthwise u [N,OH,OW,C];
+// poolKernelH p [N,PH,PW,C]; moments mean [O], variance [O]. The rule easy to break: pieces and tiles are functions of
+// the shape; u, p and y have the bits of the ops they replace.
 #include "cpu/kernels/depthwise_slide.h"
+#include "cpu/kernels/finish.h"
 #include "cpu/kernels/moments.h"
 #include "cpu/kernels/tile_product.h"
 
@@ -64,6 +65,9 @@ void prepare(KernelCall* call) {
   // A small batch is cut finer, so that several threads have work.
   if (p->pool_at < 0) p->tile_rows = min64(p->tile_rows, max64(ceil_div(28, w.out_w), ceil_div(w.batch * w.out_h, 8)));
   p->pieces = min64(min64(kMaxSlots, p->granules), ceil_div(w.batch * w.out_h, p->tile_rows));
+  // Seven pieces would leave one of two threads idle for an eighth of the time. Moments keep their pieces, hence their
+  // bits.
+  if (p->moments_at < 0 && p->pieces < 16 && p->pieces < p->granules) p->pieces += p->pieces % 2;
   p->tile_rows = min64(p->tile_rows, ceil_div(p->granules, p->pieces) * p->granule_rows);
   p->u_pitch = own_tile_pitch(p->product);
   p->table_floats = (w.kh * w.kw + 3) * w.lanes;
@@ -83,6 +87,7 @@ struct Piece {
   const KernelCall* call;
   const Params* p;
   const Prologue* prologue;
+  Finish finish;
   const float* filter;  // a table
   const float* packed;
   Ring ring;
@@ -175,6 +180,8 @@ void run_piece(const Piece& piece, int64_t index) {
       add_to_cells(piece, i / w.out_h, i % w.out_h, {u.pixel((i - begin) * w.out_w), u.pitch});
     if (p.u_at > 0) put_rows(u, call->out[p.u_at], begin * w.out_w, pixels);
     multiply_own_tile(p.product, piece.packed, u, pixels, y, rows_to_come(piece, end, min64(last, end + p.tile_rows)));
+    if (piece.finish.run)
+      piece.finish.run(piece.finish.context, {y.data, y.pitch, {begin * w.out_w, pixels}, {0, p.outputs}});
     if (p.y_floats > 0) put_rows(y, call->out[0], begin * w.out_w, pixels);
     if (p.moments_at < 0) continue;
     double* statistics = begin == first ? piece.statistics : piece.tile_statistics;
@@ -213,14 +220,17 @@ void run(const KernelCall* call) {
   float* const slots = packed + packed_floats(p.product) + p.statistics_floats;
   const Prologue prologue = make_prologue(call, w, filter + w.kh * w.kw * w.lanes);
   spread_filter(w, call->in[1], false, filter);
-  pack_filter(p.product, call->in[call->in_count - 1], false, packed);
+  const int pointwise = find_attr(call, "bnEps") ? 6 : 2;
+  pack_filter(p.product, call->in[pointwise], false, packed);
+  const Ending ending = ending_of(call, pointwise + 1, nullptr);
+  const Finish finish = finish_of(ending);
   parallel_for(call->parallel, p.pieces, [&](int64_t i) {
     float* const mine = slots + i * p.slot_floats;
     float* const tile = mine + round_up(ring_floats(w), 16);
     float* const cells = tile + round_up(tile_floats(p), 16);
     auto* const tile_statistics = reinterpret_cast<double*>(cells + row_floats(p));
     float* const y_tile = cells + row_floats(p) + round_up(2 * piece_doubles(p), 16);
-    run_piece({call, &p, &prologue, filter, packed, make_ring(w, mine), tile, cells, y_tile,
+    run_piece({call, &p, &prologue, finish, filter, packed, make_ring(w, mine), tile, cells, y_tile,
                statistics + i * piece_doubles(p), tile_statistics},
               i);
   });

@@ -84,10 +84,20 @@ struct Prologue {
   const float *mean, *scale, *beta;  // tables of `lanes`
 };
 
+// An activation folded in alone: (x - 0) * 1 + -0 is x to the last bit.
+Prologue activation_prologue(const KernelCall* call, const Window& w, float* tables) {
+  Prologue p = {attr_string(call, "inActivation", "none"), (float)attr(call, "inAlpha"), tables, tables + w.lanes,
+                tables + 2 * w.lanes};
+  for (int64_t lane = 0; lane < w.lanes; ++lane)
+    tables[lane] = 0, tables[w.lanes + lane] = 1, tables[2 * w.lanes + lane] = -0.0f;
+  return p;
+}
+
 // Reads inputs first .. first+3 (mean, variance, gamma, beta) into three tables at `tables`, when a batchNorm is folded
 // in.
 Prologue make_prologue(const KernelCall* call, const Window& w, float* tables, int first = 2) {
   Prologue p = {};
+  if (find_attr(call, "inActivation")) return activation_prologue(call, w, tables);
   if (!find_attr(call, "bnEps")) return p;
   p.activation = attr_string(call, "bnActivation", "none");
   p.alpha = (float)attr(call, "bnAlpha");

@@ -26,7 +26,7 @@ int64_t chunk_of(const ConvShape& s) {
 }  // namespace
 
 bool has_few_taps(const ConvShape& s) {
-  return s.groups == 1 && taps_of(s) <= kMostTaps && s.o >= 8 && pixels_of(s) >= kLeastPixels;
+  return s.groups == 1 && !s.pointwise() && taps_of(s) <= kMostTaps && s.o >= 8 && pixels_of(s) >= kLeastPixels;
 }
 
 int64_t few_taps_bytes(const ConvShape& s) {

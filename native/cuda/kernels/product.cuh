@@ -113,11 +113,12 @@ template <bool Transposed, int N>
 __device__ __forceinline__ void write_rows(const ProductParams& p, float (&rows)[kM / 2][N], uint32_t first,
                                            const Place<N>& at) {
   if (!Transposed && p.finish.mean) finish_rows<N>(p, rows, at);
-  const uint32_t m0 = at.m0 + first, n = at.n0 + threadIdx.x % (N / 4) * 4;
+  // Opaque, so that what follows from it is not worked out before the product and kept in registers through it.
+  const uint32_t thread = opaque(threadIdx.x), m0 = at.m0 + first, n = at.n0 + thread % (N / 4) * 4;
   if (n >= p.n) return;
   const uint32_t count = p.n - n;
 #pragma unroll 1
-  for (uint32_t r = threadIdx.x / (N / 4); r < kM / 2 && m0 + r < p.m; r += 1024 / N) {
+  for (uint32_t r = thread / (N / 4); r < kM / 2 && m0 + r < p.m; r += 1024 / N) {
     uint32_t row = m0 + r;
     if constexpr (!Transposed) {
       const Pixel pixel = pixel_of(p.a, row);

@@ -192,24 +192,24 @@ using gramian::cuda::ProductParams;
 extern "C" __global__ void __launch_bounds__(256, 2) product_128(const ProductParams p) {
   gramian::cuda::product<false, false, 128>(p);
 }
-extern "C" __global__ void __launch_bounds__(256, 2) product_64(const ProductParams p) {
+extern "C" __global__ void __launch_bounds__(256, 3) product_64(const ProductParams p) {
   gramian::cuda::product<false, false, 64>(p);
 }
 extern "C" __global__ void __launch_bounds__(256, 2) turned_128(const ProductParams p) {
   gramian::cuda::product<false, true, 128>(p);
 }
-extern "C" __global__ void __launch_bounds__(256, 2) turned_64(const ProductParams p) {
+extern "C" __global__ void __launch_bounds__(256, 3) turned_64(const ProductParams p) {
   gramian::cuda::product<false, true, 64>(p);
 }
 extern "C" __global__ void __launch_bounds__(256, 2) transposed_128(const ProductParams p) {
   gramian::cuda::product<true, false, 128>(p);
 }
-extern "C" __global__ void __launch_bounds__(256, 2) transposed_64(const ProductParams p) {
+extern "C" __global__ void __launch_bounds__(256, 3) transposed_64(const ProductParams p) {
   gramian::cuda::product<true, false, 64>(p);
 }
 extern "C" __global__ void __launch_bounds__(256, 2) transposedTurned_128(const ProductParams p) {
   gramian::cuda::product<true, true, 128>(p);
 }
-extern "C" __global__ void __launch_bounds__(256, 2) transposedTurned_64(const ProductParams p) {
+extern "C" __global__ void __launch_bounds__(256, 3) transposedTurned_64(const ProductParams p) {
   gramian::cuda::product<true, true, 64>(p);
 }

@@ -32,6 +32,9 @@ bool fuses(Fusion fusion) {
     case Fusion::finish:
     case Fusion::residual:
       return true;
+    case Fusion::fold_activations:
+    case Fusion::sums:
+      return false;
     case Fusion::separable:  // a kernel that made it in one pass was 1.5 to 3 times slower on an H200 than its parts
       return false;
   }

@@ -91,6 +91,14 @@ const BATCHES: Batch[] = [
       seed: 2 ** 33 + 5,
     },
   },
+  // Enough pixels for a table of every byte's value, as they are and turned over.
+  ...[1, 2, 3, 4, 5].map((channels) => ({
+    images: [3, 20, 19, channels] as [number, number, number, number],
+    batch: 3,
+    size: [20, 19] as [number, number],
+    step: 7,
+    attrs: { flip: channels % 2 === 1, mean: [0.4], std: [0.3] },
+  })),
 ];
 
 const batches: Case[] = BATCHES.map(({ images, batch, size, step, attrs }) => ({
