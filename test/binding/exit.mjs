@@ -22,7 +22,15 @@ const graph = {
   outputs: [],
 };
 const compile = () =>
-  new Plan(graph, { device: 'cpu', isa: 'auto', threads: 2, precision: 'float32', deviceIndex: 0, memoryLimit: 0 });
+  new Plan(graph, {
+    device: 'cpu',
+    isa: 'auto',
+    threads: 2,
+    precision: 'float32',
+    deviceIndex: 0,
+    memoryLimit: 0,
+    tf32: false,
+  });
 
 const ways = {
   /** In the middle of a long run. */

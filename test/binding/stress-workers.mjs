@@ -29,7 +29,15 @@ function graph(size, products) {
   return { tensors, nodes, outputs: [1] };
 }
 
-const options = { device: 'cpu', isa: 'auto', threads: 2, precision: 'float32', deviceIndex: 0, memoryLimit: 0 };
+const options = {
+  device: 'cpu',
+  isa: 'auto',
+  threads: 2,
+  precision: 'float32',
+  deviceIndex: 0,
+  memoryLimit: 0,
+  tf32: false,
+};
 
 function busy() {
   const plans = [0, 1, 2].map(() => new addon.Plan(graph(96, 8), options));
