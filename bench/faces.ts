@@ -7,9 +7,10 @@ import { environment } from '../src/cli/bench/environment';
 import { table } from '../src/cli/format';
 import { type Io, json, processIo } from '../src/cli/io';
 import { type CommandSpec, parseOptions, UsageError, type Values } from '../src/cli/options';
-import { devices } from '../src/compile';
+import { devices, type Precision } from '../src/compile';
 import { GramianError } from '../src/errors';
 import { DETECTORS, type DetectorName } from '../src/faces/names';
+import { PRECISIONS } from '../src/train/config';
 import { PHOTOGRAPHS, type Photograph, photograph } from '../test/faces/photographs';
 import { faceApiPeer } from './faces/peer';
 import { classifyRows, type SpeedRow, STAGES, speedRows } from './faces/speed';
@@ -23,6 +24,7 @@ const options = {
   weights: { type: 'text', value: 'PATH', help: "speed: MTCNN's weights" },
   size: { type: 'integer', min: 32, max: 2048, default: 416, help: "speed: the tiny detector's resolution" },
   attributes: { type: 'flag', help: 'speed: gender and age too' },
+  precision: { type: 'choice', choices: PRECISIONS, default: 'float32', help: 'speed: of the classifying networks' },
   noPeer: { type: 'flag', help: 'speed: without face-api' },
   threads: { type: 'integer', min: 1, max: 256, help: 'threads to compute with' },
   photographs: { type: 'text', value: 'N,...', default: '1,3,5', help: 'track: which of the six' },
@@ -115,15 +117,16 @@ function speedCells({ faces, found, framesPerSecond, stages, detectMs, peer }: S
 
 async function speed(asked: Asked, io: Io): Promise<void> {
   const { frames, size, detector, weights, attributes, noPeer, threads, json: asJson } = asked;
+  const precision = asked.precision as Precision;
   const peer = noPeer ? undefined : await faceApiPeer();
   const placement = threads === undefined ? {} : { threads };
-  const settings = { frames, size, detector: detector as DetectorName, attributes, ...placement };
+  const settings = { frames, size, detector: detector as DetectorName, attributes, precision, ...placement };
   const rows: SpeedRow[] = [];
   for await (const row of speedRows({ ...settings, ...(weights === undefined ? {} : { weights }) }, peer)) {
     rows.push(row);
     if (asJson) json(io, row);
   }
-  const classified = await classifyRows(['ferCnn', 'ferVgg', 'ferResnet18', 'cfpn'], threads);
+  const classified = await classifyRows(['ferCnn', 'ferVgg', 'ferResnet18', 'cfpn'], { precision, ...placement });
   if (asJson) {
     for (const row of classified) json(io, row);
     return;

@@ -1,5 +1,6 @@
 // Frames a second of the whole pipeline on 640x480 frames with one to five faces, stage by stage, beside face-api on
 // TensorFlow.js's wasm backend on the same frames; and what classifying a face takes, by batch. Called by bench/faces.ts.
+import type { Precision } from '../../src/compile';
 import { cropFaces } from '../../src/faces/crop';
 import { faceApiClassifier } from '../../src/faces/faceApi';
 import { type LoadRecognizerOptions, loadRecognizer } from '../../src/faces/load';
@@ -101,9 +102,11 @@ async function timed(network: string, batches: readonly number[], run: (count: n
 }
 
 /** face-api's network on faces of a photograph, and networks of ours (untrained: time does not depend on weights). */
-export async function classifyRows(models: readonly string[], threads: number | undefined): Promise<ClassifyRow[]> {
+export async function classifyRows(
+  models: readonly string[],
+  placement: { readonly threads?: number; readonly precision?: Precision },
+): Promise<ClassifyRow[]> {
   const batches = [1, 2, 5, 16];
-  const placement = threads === undefined ? {} : { threads };
   const photo = await photograph('sample5');
   const faces = frozenFaces('sample5', 'ssd');
   const api = await faceApiClassifier(placement);

@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import type { Precision } from '../compile';
 import { DataError } from '../errors';
 import { fromFaceApi } from '../interchange/faceApi';
 import { loadTfjsWeights } from '../interchange/tfjs';
@@ -14,6 +15,13 @@ export interface FaceApiOptions {
   /** Folder with face-api's weights; that of the installed package when absent. */
   readonly folder?: string;
   readonly threads?: number;
+  /** How products take their factors; see compile(). */
+  readonly precision?: Precision;
+}
+
+/** What of the options compileModel() takes. */
+function placement({ threads, precision }: FaceApiOptions): Pick<FaceApiOptions, 'threads' | 'precision'> {
+  return { ...(threads === undefined ? {} : { threads }), ...(precision === undefined ? {} : { precision }) };
 }
 
 /** Faces as face-api cuts them: the whole box in the middle of a black square. */
@@ -46,11 +54,11 @@ export async function faceApiWeights(
 }
 
 /** face-api's expression network: neutral, happy, sad, angry, fearful, disgusted, surprised. */
-export async function faceApiClassifier({ folder, threads }: FaceApiOptions = {}): Promise<FaceClassifier> {
+export async function faceApiClassifier(options: FaceApiOptions = {}): Promise<FaceClassifier> {
   const model = await compileModel(faceExpressionNet, {
     ...{ input: INPUT, classes: FACE_API_EXPRESSIONS.length, pixels: FACE_API_PIXELS },
-    weights: await faceApiWeights('face_expression', folder),
-    ...(threads === undefined ? {} : { threads }),
+    weights: await faceApiWeights('face_expression', options.folder),
+    ...placement(options),
   });
   return {
     crop: CROP,
@@ -61,11 +69,11 @@ export async function faceApiClassifier({ folder, threads }: FaceApiOptions = {}
 }
 
 /** face-api's age and gender network. */
-export async function faceApiAttributes({ folder, threads }: FaceApiOptions = {}): Promise<AttributeEstimator> {
+export async function faceApiAttributes(options: FaceApiOptions = {}): Promise<AttributeEstimator> {
   const model = await compileModel(ageGenderNet, {
     ...{ input: INPUT, classes: 2, pixels: FACE_API_PIXELS, outputs: ageGenderOutputs },
-    weights: await faceApiWeights('age_gender', folder),
-    ...(threads === undefined ? {} : { threads }),
+    weights: await faceApiWeights('age_gender', options.folder),
+    ...placement(options),
   });
   return {
     crop: CROP,

@@ -20,7 +20,12 @@ export class GrayFrame {
 
   /** The next image, in the memory of the frame before where that is given and fits; that one ends then. */
   static of(image: Image, before?: GrayFrame): GrayFrame {
-    return before !== undefined && before.#pyramid.show(image) ? before : new GrayFrame(image);
+    return before?.show(image) ? before : new GrayFrame(image);
+  }
+
+  /** Becomes that of another image; false, and nothing done, where the images differ in shape. */
+  show(image: Image): boolean {
+    return this.#pyramid.show(image);
   }
 
   /** Cuts the square of `side` frame pixels about (x, y) and scales it (bilinear) to `out`, count x count grey pixels. */

@@ -1,5 +1,6 @@
 // A whole recogniser from a few words: which detector, which classifier. Called by the command line, the page and users. The rule
 // easy to break: when one part cannot be loaded, those that were are freed.
+import type { Precision } from '../compile';
 import { ArgumentError } from '../errors';
 import { faceApiAttributes, faceApiClassifier, faceApiWeights } from './faceApi';
 import type { KcfOptions } from './kcf';
@@ -34,6 +35,8 @@ export interface LoadRecognizerOptions extends LoadDetectorOptions {
   readonly margin?: number;
   /** Whether to estimate gender and age by face-api's network. */
   readonly attributes?: boolean;
+  /** How the classifying networks' products take their factors: bf16 takes two thirds of the time; see compile(). */
+  readonly precision?: Precision;
   readonly detectEvery?: number;
   readonly smoothing?: number;
   readonly tracker?: KcfOptions;
@@ -65,17 +68,18 @@ export async function loadDetector(options: LoadDetectorOptions = {}): Promise<D
 
 /** Rejects as loadDetector(). */
 export async function loadRecognizer(options: LoadRecognizerOptions = {}): Promise<Recognizer> {
-  const { run = 'face-api', fit, margin, attributes = false, faceApi, threads } = options;
-  const { detectEvery, smoothing, tracker } = options;
+  const { run = 'face-api', fit, margin, attributes = false, faceApi, threads, precision } = options;
+  const { detectEvery, smoothing } = options;
+  const tracker = { ...given({ threads }), ...options.tracker };
   const parts: { dispose(): void }[] = [];
   const owned = async <T extends { dispose(): void }>(loading: Promise<T>): Promise<T> => {
     const part = await loading;
     parts.push(part);
     return part;
   };
-  const networks = given({ folder: faceApi, threads });
+  const networks = given({ folder: faceApi, threads, precision });
   const classifierOf = () =>
-    run === 'face-api' ? faceApiClassifier(networks) : runClassifier(run, given({ fit, margin, threads }));
+    run === 'face-api' ? faceApiClassifier(networks) : runClassifier(run, given({ fit, margin, threads, precision }));
   try {
     const detector = await owned(loadDetector(options));
     const classifier = run === 'none' ? undefined : await owned(classifierOf());

@@ -30,6 +30,8 @@ export interface ServeLimits {
   readonly idleMs: number;
   /** Milliseconds within which a ping is answered. */
   readonly pongMs: number;
+  /** Milliseconds within which a goodbye is answered; then the connection is cut. */
+  readonly closeMs: number;
 }
 
 export const SERVE_LIMITS: ServeLimits = {
@@ -49,6 +51,7 @@ export const SERVE_LIMITS: ServeLimits = {
   stillMs: 15_000,
   idleMs: 20_000,
   pongMs: 10_000,
+  closeMs: 500,
 };
 
 /** A token bucket: `rate` a second, a second's worth at once. */

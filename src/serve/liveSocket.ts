@@ -20,8 +20,6 @@ export interface FaceSource {
 
 /** Close codes of RFC 6455, section 7.4, and one of our own (4000 to 4999). */
 const CLOSE = { goingAway: 1001, unsupported: 1003, invalid: 1007, policy: 1008, failed: 1011, idle: 4001 } as const;
-/** Milliseconds a client has to answer a close; then ws cuts it off. */
-const CLOSE_MS = 500;
 /** Milliseconds between two looks at all sockets. */
 const LOOK_MS = 250;
 /** TCP reads that one message may be made of: at its smallest segments of half a kilobyte, a whole frame fits. */
@@ -93,7 +91,7 @@ export class LiveSockets {
       maxPayload: this.#limits.messageBytes,
       maxFragments: this.#limits.messageFragments,
       maxBufferedChunks: MESSAGE_CHUNKS,
-      closeTimeout: CLOSE_MS,
+      closeTimeout: this.#limits.closeMs,
       handleProtocols: () => SUBPROTOCOL,
     };
     this.#server = new Sockets(settings);

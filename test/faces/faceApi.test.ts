@@ -93,6 +93,13 @@ describe('on faces cut from the photographs', () => {
     const happy = floats.filter((_, k) => ours[7 * k + 1]! > 0.5).length;
     expect(happy).toBeGreaterThan(11);
 
+    // Rounded factors move a probability by some thousandths.
+    const rounded = await faceApiClassifier({ precision: 'bf16' });
+    const coarse = await rounded.classify(bytes, count);
+    rounded.dispose();
+    coarse.forEach((value, index) => void expect(Math.abs(value - ours[index]!)).toBeLessThan(0.01));
+    expect(coarse).not.toEqual(ours);
+
     const estimates = await estimator.estimate(bytes, count);
     const known = peer.open('AgeGenderNet', 'age_gender_model', floats, 112).run();
     estimates.forEach(({ age, gender }, k) => {

@@ -1,7 +1,9 @@
 // Options of the commands that look for faces: predict --detect, watch. The rule easy to break: what is not given is left to
 // faces/load.ts, which has the defaults.
+import type { Precision } from '../../compile';
 import { DETECTORS, type DetectorName } from '../../faces/names';
 import type { DetectOptions } from '../../faces/photos';
+import { PRECISIONS } from '../../train/config';
 import type { OptionTable, Values } from '../options';
 import { present, threadsOption } from './shared';
 
@@ -32,6 +34,11 @@ export const faceOptions = {
   },
   minFace: { type: 'integer', min: 12, max: 4096, help: 'MTCNN looks for no smaller faces, in pixels; 40 by default' },
   attributes: { type: 'flag', help: 'estimate gender and age too' },
+  precision: {
+    type: 'choice',
+    choices: PRECISIONS,
+    help: 'what products of the classifying networks take their factors as; float32 by default',
+  },
   threads: threadsOption,
 } as const satisfies OptionTable;
 
@@ -39,9 +46,10 @@ export const faceOptions = {
 export function recognizerOptions(
   values: Values<typeof faceOptions> & { readonly run?: string | undefined; readonly out?: string | undefined },
 ): DetectOptions {
-  const { detector, weights, faceApi, size, threshold, minFace, attributes, threads, run, out } = values;
+  const { detector, weights, faceApi, size, threshold, minFace, attributes, precision, threads, run, out } = values;
   return {
     ...{ detector: detector as DetectorName, attributes },
     ...present({ weights, faceApi, size, threshold, minFace, threads, run, out }),
+    ...present({ precision: precision as Precision | undefined }),
   };
 }
