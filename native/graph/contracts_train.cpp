@@ -125,7 +125,8 @@ void check_dataset_batch(const Case& node) {
     const size_t comma = std::min(variants.find(',', at), variants.size());
     const std::string word = variants.substr(at, comma - at);
     bool known = false;
-    for (const char* name : {"identity", "flip", "rotate+45", "rotate-45", "half", "double", "noise"})
+    for (const char* name : {"identity", "flip", "rotate+45", "rotate-45", "half", "double", "noise", "rotate+5",
+                             "rotate-5", "rotate+10", "rotate-10", "rotate+15", "rotate-15"})
       known = known || word == name;
     if (!known) node.fail(Code::graph, cat("there is no variant \"", word, "\""));
     at = comma + 1;

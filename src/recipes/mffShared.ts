@@ -5,6 +5,7 @@ import { type ImageDataset, select } from '../data/types';
 import { type Fold, kFold } from '../evaluation/folds';
 import type { FoldResult } from '../evaluation/summary';
 import { type ModelFunction, models } from '../models';
+import { augmentationOf } from '../train/config';
 import { allFaces, type Counts } from './data';
 import type { Scale } from './recipe';
 import type { RecipeRun } from './run';
@@ -54,12 +55,13 @@ export function trainMff(run: RecipeRun, data: ImageDataset, fold: Fold, trainin
   const batch = Math.min(run.at(BATCH), train.count);
   const epochs = run.at(EPOCHS);
   const side = run.at(SIDE);
-  // JAFFE alone is augmented: mirrored, turned by up to 15 degrees.
-  const augmentation = /^jaffe:/.test(run.options.data ?? '') ? { flip: true, rotate: 15 } : {};
+  // JAFFE alone is augmented. Here the copies of an image stay in its part, in the paper they are samples of their own.
+  const augmentation = augmentationOf(/^jaffe:/.test(run.options.data ?? '') ? 'jaffe' : 'none');
+  const stepsPerEpoch = Math.floor((train.count * (augmentation.variants?.length ?? 1)) / batch);
   return run.train({
     ...{ key, model: models[name] as ModelFunction, network: name, objective: 'bp' as const, train, test },
     ...{ input: [side, side] as const, epochs, batch, lr, seed: run.seed, testEvery: 5, keepWeights },
-    more: { schedule: { kind: 'step', every: 3 * Math.floor(train.count / batch), factor: 0.93 }, augmentation },
+    more: { schedule: { kind: 'step', every: 3 * stepsPerEpoch, factor: 0.93 }, augmentation },
   });
 }
 

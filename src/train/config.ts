@@ -17,7 +17,7 @@ import { nearest } from '../text';
 export const PRECISIONS: readonly Precision[] = ['float32', 'bf16'];
 export const METHODS = ['hsic', 'bp'] as const;
 export const SCHEDULES = SCHEDULE_KINDS;
-export const AUGMENTATIONS = ['none', 'light', 'faces', 'paper'] as const;
+export const AUGMENTATIONS = ['none', 'light', 'faces', 'paper', 'jaffe'] as const;
 export type Augmentation = (typeof AUGMENTATIONS)[number];
 
 export interface TrainConfig {
@@ -214,5 +214,13 @@ export function augmentationOf(name: Augmentation): AugmentationOptions {
     // Paper 001: the data set grows sevenfold.
     case 'paper':
       return { variants: ['identity', 'flip', 'rotate+45', 'rotate-45', 'half', 'double', 'noise'] };
+    // Paper 004, section 4.1: eightfold, for JAFFE.
+    case 'jaffe':
+      return {
+        variants: [
+          ...(['identity', 'flip', 'rotate+5', 'rotate-5'] as const),
+          ...(['rotate+10', 'rotate-10', 'rotate+15', 'rotate-15'] as const),
+        ],
+      };
   }
 }

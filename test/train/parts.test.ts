@@ -8,6 +8,7 @@ import { Graph, type TensorData } from '../../src/graph/graph';
 import * as ops from '../../src/graph/ops';
 import { mlp } from '../../src/models';
 import { learningRate, nameMatcher, type ScheduleSettings } from '../../src/optim';
+import { augmentationOf } from '../../src/train/config';
 import { Trainer, type TrainerOptions } from '../../src/train/trainer';
 import { generator, objective, stateHash, stripeDataset, tinyTrainer } from './fixtures';
 
@@ -152,6 +153,19 @@ describe('learning rates', () => {
     [{ kind: 'milestones', milestones: [3], warmup: 2 }, /without warm-up/],
   ] as [ScheduleSettings, RegExp][])('refuse %j', async (settings, message) => {
     await expect(ratesOf(1, settings, 1)).rejects.toThrow(message);
+  });
+});
+
+describe('the papers’ augmentations', () => {
+  it.each([
+    ['paper', 7],
+    ['jaffe', 8],
+  ] as const)('%s multiplies the samples by %i, whatever the batch is of', async (name, copies) => {
+    using trainer = tinyTrainer('bp', { augmentation: augmentationOf(name) });
+    using plain = tinyTrainer('bp', {});
+    expect(trainer.stepsPerEpoch).toBe(copies * plain.stepsPerEpoch);
+    const { losses } = await trainer.run(2);
+    expect(losses.every(Number.isFinite)).toBe(true);
   });
 });
 

@@ -19,9 +19,11 @@ struct Variant {
   double degrees, zoom, noise;
 };
 const Variant variant_table[] = {
-    {"identity", false, 0, 1, 0},    {"flip", true, 0, 1, 0},    {"rotate+45", false, 45, 1, 0},
-    {"rotate-45", false, -45, 1, 0}, {"half", false, 0, 0.5, 0}, {"double", false, 0, 2, 0},
-    {"noise", false, 0, 1, 0.05},
+    {"identity", false, 0, 1, 0},    {"flip", true, 0, 1, 0},         {"rotate+45", false, 45, 1, 0},
+    {"rotate-45", false, -45, 1, 0}, {"half", false, 0, 0.5, 0},      {"double", false, 0, 2, 0},
+    {"noise", false, 0, 1, 0.05},    {"rotate+5", false, 5, 1, 0},    {"rotate-5", false, -5, 1, 0},
+    {"rotate+10", false, 10, 1, 0},  {"rotate-10", false, -10, 1, 0}, {"rotate+15", false, 15, 1, 0},
+    {"rotate-15", false, -15, 1, 0},
 };
 
 struct Plan {

@@ -11,7 +11,9 @@
 namespace gramian::cuda {
 namespace {
 
-const char* const kVariants[] = {"identity", "flip", "rotate+45", "rotate-45", "half", "double", "noise"};
+// dataset.cu knows them by their numbers.
+const char* const kVariants[] = {"identity", "flip",     "rotate+45", "rotate-45", "half",      "double",   "noise",
+                                 "rotate+5", "rotate-5", "rotate+10", "rotate-10", "rotate+15", "rotate-15"};
 constexpr int kMostVariants = 16;  // four bits each
 
 uint32_t u32(int64_t value) { return static_cast<uint32_t>(value); }

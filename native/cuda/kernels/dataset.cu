@@ -22,6 +22,13 @@ __device__ __forceinline__ uint32_t permuted(const DrawParams& p, uint32_t epoch
   return i;
 }
 
+/** Degrees by which a variant turns: 2 and 3 are 45 to the left and right, 7 to 12 are 5, 10 and 15 to either side. */
+__device__ __forceinline__ float turn_of(uint32_t variant) {
+  if (variant < 2 || (variant > 3 && variant < 7)) return 0;
+  const float size = variant < 4 ? 45.0f : 5.0f * static_cast<float>((variant - 5) / 2);
+  return variant == 2 || (variant > 3 && (variant & 1)) ? size : -size;
+}
+
 __device__ __forceinline__ Draw drawn(const DrawParams& p, uint32_t row) {
   const auto step = static_cast<uint32_t>(max(*p.step, 0));
   const uint32_t epoch = step / p.per_epoch, position = ((step - epoch * p.per_epoch) * p.batch + row) % p.total;
@@ -33,7 +40,7 @@ __device__ __forceinline__ Draw drawn(const DrawParams& p, uint32_t row) {
   const uint4 u = philox(p.key, 0, d.index, epoch, kAugmentation);
   const float u4 = uniform(philox(p.key, 1, d.index, epoch, kAugmentation).x);
   const float turned = (2 * uniform(u.y) - 1) * p.rotate;
-  const float degrees = variant == 2 ? turned + 45 : variant == 3 ? turned - 45 : turned;
+  const float degrees = turned + turn_of(variant);
   const float drawn_zoom = p.scale_min + uniform(u.z) * (p.scale_max - p.scale_min);
   const float zoom = variant == 4 ? drawn_zoom * 0.5f : variant == 5 ? drawn_zoom * 2 : drawn_zoom;
   const float turns = degrees * (1.0f / 360), per_zoom = 1 / zoom;

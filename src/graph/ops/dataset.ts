@@ -18,7 +18,11 @@ import {
   withDefaults,
 } from './check';
 
-export const VARIANTS = ['identity', 'flip', 'rotate+45', 'rotate-45', 'half', 'double', 'noise'] as const;
+/** Those of paper 001, then the turns of paper 004. */
+export const VARIANTS = [
+  ...(['identity', 'flip', 'rotate+45', 'rotate-45', 'half', 'double', 'noise'] as const),
+  ...(['rotate+5', 'rotate-5', 'rotate+10', 'rotate-10', 'rotate+15', 'rotate-15'] as const),
+] as const;
 export type Variant = (typeof VARIANTS)[number];
 
 export interface DatasetBatchOptions {

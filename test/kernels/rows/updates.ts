@@ -53,6 +53,7 @@ const still = {
   shift: 0,
   noise: 0,
 };
+const EIGHT = 'identity,flip,rotate+5,rotate-5,rotate+10,rotate-10,rotate+15,rotate-15';
 const SEVEN = 'identity,flip,rotate+45,rotate-45,half,double,noise';
 
 const BATCHES: Batch[] = [
@@ -74,6 +75,7 @@ const BATCHES: Batch[] = [
   { images: [6, 12, 12, 1], batch: 6, size: [12, 12], step: 2, attrs: { shift: 3 } },
   { images: [6, 12, 11, 3], batch: 6, size: [12, 11], step: 2, attrs: { noise: 0.1 } },
   { images: [3, 10, 10, 1], batch: 21, size: [10, 10], step: 0, attrs: { variants: SEVEN } },
+  { images: [2, 10, 10, 1], batch: 16, size: [10, 10], step: 0, attrs: { variants: EIGHT } },
   {
     images: [7, 13, 13, 3],
     batch: 12,
