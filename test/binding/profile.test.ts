@@ -163,7 +163,7 @@ describe('abort of a profile', () => {
     using plan = slow();
     const controller = new AbortController();
     const running = plan.profile({}, { steps: 1_000_000, signal: controller.signal });
-    setTimeout(() => controller.abort('tired'), 30);
+    setTimeout(() => controller.abort('tired'), 300);
     const error = (await running.catch((caught: unknown) => caught)) as AbortError;
     expect(error).toBeInstanceOf(AbortError);
     expect(error.message).toMatch(/^\[profile\] aborted after \d+ of 1000000 steps/);
