@@ -9,6 +9,7 @@ import { type Io, json, processIo } from '../src/cli/io';
 import { type CommandSpec, parseOptions, UsageError, type Values } from '../src/cli/options';
 import { devices, type Precision } from '../src/compile';
 import { GramianError } from '../src/errors';
+import { type LoadDetectorOptions, loadRecognizer } from '../src/faces/load';
 import { DETECTORS, type DetectorName } from '../src/faces/names';
 import { PRECISIONS } from '../src/train/config';
 import { PHOTOGRAPHS, type Photograph, photograph } from '../test/faces/photographs';
@@ -20,9 +21,15 @@ const ACTIONS = ['boxes', 'track', 'speed'] as const;
 
 const options = {
   frames: { type: 'integer', min: 12, max: 100_000, default: 300, help: 'speed: frames of each film' },
-  detector: { type: 'choice', choices: DETECTORS, default: 'tiny', help: 'speed: what finds faces' },
-  weights: { type: 'text', value: 'PATH', help: "speed: MTCNN's weights" },
-  size: { type: 'integer', min: 32, max: 2048, default: 416, help: "speed: the tiny detector's resolution" },
+  detector: { type: 'choice', choices: DETECTORS, default: 'tiny', help: 'speed, track --streams: what finds faces' },
+  weights: { type: 'text', value: 'PATH', help: "speed, track --streams: MTCNN's weights" },
+  size: {
+    type: 'integer',
+    min: 32,
+    max: 2048,
+    default: 416,
+    help: "speed, track --streams: the tiny detector's resolution",
+  },
   attributes: { type: 'flag', help: 'speed: gender and age too' },
   precision: { type: 'choice', choices: PRECISIONS, default: 'float32', help: 'speed: of the classifying networks' },
   noPeer: { type: 'flag', help: 'speed: without face-api' },
@@ -30,6 +37,7 @@ const options = {
   photographs: { type: 'text', value: 'N,...', default: '1,3,5', help: 'track: which of the six' },
   features: { type: 'choice', choices: ['hog', 'gray'], default: 'hog', help: 'track: what is compared' },
   kernel: { type: 'choice', choices: ['gaussian', 'linear'], default: 'gaussian', help: 'track: how' },
+  streams: { type: 'flag', help: 'track: whether faces of streams with a detector keep their numbers, too' },
   python: { type: 'text', value: 'PATH', help: 'track: a Python with cv2.TrackerKCF_create, for comparison' },
   out: { type: 'text', value: 'FILE', help: 'boxes: where to write; test/faces/faceApiBoxes.json by default' },
   json: { type: 'flag', help: 'print JSON lines on stdout and nothing else there' },
@@ -70,7 +78,8 @@ function overall(scores: readonly Score[]): Score {
   return { meanIou: mean((s) => s.meanIou), success: mean((s) => s.success), ms: mean((s) => s.ms) };
 }
 
-async function track({ photographs, python, features, kernel, threads, json: asJson }: Asked, io: Io): Promise<void> {
+async function track(asked: Asked, io: Io): Promise<void> {
+  const { photographs, python, features, kernel, threads, streams, json: asJson } = asked;
   const names = photographs.split(',').map((word): Photograph => {
     const name = PHOTOGRAPHS[Number(word) - 1];
     if (!name) throw new UsageError(`--photographs expects numbers of 1 to 6, got "${word}"`);
@@ -78,15 +87,18 @@ async function track({ photographs, python, features, kernel, threads, json: asJ
   });
   const rows: TrackingRow[] = [];
   const settings = { features, kernel, ...(threads === undefined ? {} : { threads }) };
+  const recognizer = streams ? await loadRecognizer({ ...detectorOf(asked), run: 'none' }) : undefined;
   for await (const row of trackingRows({
     ...settings,
     photographs: names,
     ...(python === undefined ? {} : { python }),
+    ...(recognizer ? { recognizer } : {}),
   })) {
     rows.push(row);
     if (asJson) json(io, row);
     else io.err(`${row.photograph} ${row.motion}\n`);
   }
+  recognizer?.dispose();
   if (asJson) return;
   const opencv = rows.flatMap((row) => (row.opencv ? [row.opencv] : []));
   const heads = ['mean IoU', 'IoU >= 0.5', 'ms a frame'];
@@ -94,11 +106,21 @@ async function track({ photographs, python, features, kernel, threads, json: asJ
     `${row.photograph} ${row.motion}`,
     ...scoreCells(row.ours),
     ...(row.opencv ? scoreCells(row.opencv) : []),
+    ...(row.stream ? [String(row.stream.seen), String(row.stream.numbers)] : []),
   ]);
   const all = ['all', ...scoreCells(overall(rows.map((row) => row.ours)))];
   if (opencv.length > 0) all.push(...scoreCells(overall(opencv)));
   io.out(
-    table([['film', ...heads, ...(opencv.length > 0 ? heads.map((head) => `OpenCV ${head}`) : [])], ...lines, all]),
+    table([
+      [
+        'film',
+        ...heads,
+        ...(opencv.length > 0 ? heads.map((head) => `OpenCV ${head}`) : []),
+        ...(streams ? ['stream: frames seen', 'numbers'] : []),
+      ],
+      ...lines,
+      all,
+    ]),
   );
 }
 
@@ -115,14 +137,22 @@ function speedCells({ faces, found, framesPerSecond, stages, detectMs, peer }: S
   ];
 }
 
+function detectorOf({ detector, weights, size, threads }: Asked): LoadDetectorOptions {
+  return {
+    ...{ detector: detector as DetectorName, size },
+    ...(weights === undefined ? {} : { weights }),
+    ...(threads === undefined ? {} : { threads }),
+  };
+}
+
 async function speed(asked: Asked, io: Io): Promise<void> {
-  const { frames, size, detector, weights, attributes, noPeer, threads, json: asJson } = asked;
+  const { frames, size, attributes, noPeer, threads, json: asJson } = asked;
   const precision = asked.precision as Precision;
   const peer = noPeer ? undefined : await faceApiPeer();
   const placement = threads === undefined ? {} : { threads };
-  const settings = { frames, size, detector: detector as DetectorName, attributes, precision, ...placement };
+  const settings = { ...detectorOf(asked), frames, size, attributes, precision };
   const rows: SpeedRow[] = [];
-  for await (const row of speedRows({ ...settings, ...(weights === undefined ? {} : { weights }) }, peer)) {
+  for await (const row of speedRows(settings, peer)) {
     rows.push(row);
     if (asJson) json(io, row);
   }

@@ -1,5 +1,6 @@
 // The tracker on films of 300 frames at 640x480, each of one motion, made from the photographs; with a Python that has OpenCV's
-// contributed modules, its KCF on the same frames. Called by bench/faces.ts.
+// contributed modules, its KCF on the same frames; and streams with a detector, whose faces should keep their numbers. Called by
+// bench/faces.ts.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -7,6 +8,7 @@ import path from 'node:path';
 import { GrayFrame } from '../../src/faces/grayFrame';
 import { iou } from '../../src/faces/image';
 import { type KcfOptions, KcfTracker } from '../../src/faces/kcf';
+import type { Recognizer } from '../../src/faces/recognizer';
 import type { Box, Image } from '../../src/faces/types';
 import { frozenFaces, type Photograph, photograph } from '../../test/faces/photographs';
 import { filmOf, MOTIONS, type Motion } from '../../test/faces/sequences';
@@ -17,6 +19,15 @@ export interface TrackingRow {
   /** Mean IoU, share of frames with an IoU of 0.5 or more, ms a frame. */
   readonly ours: Score;
   readonly opencv?: Score;
+  readonly stream?: Numbers;
+}
+
+/** What a stream with a detector made of a film's face. */
+export interface Numbers {
+  /** Frames in which a face overlapped with it by an IoU of a quarter or more: detectors' boxes are wider than the film's. */
+  readonly seen: number;
+  /** Numbers that it had. */
+  readonly numbers: number;
 }
 
 export interface Score {
@@ -49,6 +60,20 @@ function ours({ frames, boxes }: Rendered, options: KcfOptions): Score {
   return scored(overlaps, spent / overlaps.length);
 }
 
+const SEEN = 0.25;
+
+async function numbersOf({ frames, boxes }: Rendered, recognizer: Recognizer): Promise<Numbers> {
+  const stream = recognizer.stream();
+  const ids: number[] = [];
+  for (const [index, frame] of frames.entries()) {
+    const { faces } = await stream.process(frame);
+    const overlaps = faces.map(({ box }) => iou(box, boxes[index]!));
+    const best = overlaps.indexOf(Math.max(...overlaps));
+    if (best >= 0 && overlaps[best]! >= SEEN) ids.push(faces[best]!.id);
+  }
+  return { seen: ids.length, numbers: new Set(ids).size };
+}
+
 /** @param python a Python with cv2.TrackerKCF_create. */
 function opencv({ frames, boxes }: Rendered, python: string): Score {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'gramian-kcf-'));
@@ -76,9 +101,16 @@ function opencv({ frames, boxes }: Rendered, python: string): Score {
 export interface TrackingOptions extends KcfOptions {
   readonly photographs: readonly Photograph[];
   readonly python?: string;
+  /** Looks at every sixth frame of the streams; no streams without it. */
+  readonly recognizer?: Recognizer;
 }
 
-export async function* trackingRows({ photographs, python, ...options }: TrackingOptions): AsyncGenerator<TrackingRow> {
+export async function* trackingRows({
+  photographs,
+  python,
+  recognizer,
+  ...options
+}: TrackingOptions): AsyncGenerator<TrackingRow> {
   for (const name of photographs) {
     const photo = await photograph(name, 1);
     const [face] = frozenFaces(name, 'ssd');
@@ -92,6 +124,7 @@ export async function* trackingRows({ photographs, python, ...options }: Trackin
       yield {
         ...{ photograph: name, motion, ours: ours(rendered, options) },
         ...(python === undefined ? {} : { opencv: opencv(rendered, python) }),
+        ...(recognizer ? { stream: await numbersOf(rendered, recognizer) } : {}),
       };
     }
   }
