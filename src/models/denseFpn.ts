@@ -2,12 +2,13 @@
 // maps are joined on the channel axis, global pool (its "layer 10"), FC ("layer 11"). Its attention is a learned weight on each
 // map that enters a concatenation (section 3), in the blocks and in the pyramid; the channel attention that paper
 // 001 adds is an option. Where the paper is silent: sizes and growth as in CFPN; the maps meet at the
-// coarsest one's resolution. The paper names no widths for its 7 M parameters.
+// coarsest one's resolution; the pooled features are normalised, because units that are trained by themselves set their scale at
+// will. The paper names no widths for its 7 M parameters.
 import { ArgumentError } from '../errors';
 import type { Tensor } from '../graph/graph';
 import * as ops from '../graph/ops';
 import { channelAttention, denseBlock, unitComposite } from '../layers/blocks';
-import type { Activation } from '../layers/normalize';
+import { type Activation, whiten } from '../layers/normalize';
 import { dense } from '../layers/separable';
 import { checkImages, type ModelOptions } from './options';
 
@@ -72,5 +73,5 @@ export function denseFpn(x: Tensor, options: DenseFpnOptions): Tensor {
   }
   const joined = ops.concat(levels);
   const attended = options.attention ? channelAttention('attention', joined, activation) : joined;
-  return x.graph.unit('head', () => dense('fc', ops.globalAvgPool(attended), options.classes));
+  return x.graph.unit('head', () => dense('fc', whiten('bn', ops.globalAvgPool(attended)), options.classes));
 }

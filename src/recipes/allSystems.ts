@@ -77,6 +77,15 @@ async function trainSystem(run: RecipeRun, system: System, train: ImageDataset, 
 }
 
 const TUNED = 'ResNet-18 of 003, fine-tuned';
+const ROWS = { plain: 'LPQ, PHOG, NN', removal: 'LPQ, PHOG, NN with BDR' } as const;
+
+/** What a chart's axis has room for, by name. */
+const LABELS: Readonly<Record<string, string>> = {
+  ...{ 'dense FPN, NBP': 'dense FPN', 'AlexNet, BP': 'AlexNet', 'Inception v2, BP': 'Inception' },
+  ...{ 'ResNet-50, BP': 'ResNet-50', 'DenseNet-121, BP': 'DenseNet', 'CNN of 002, BP': 'CNN, 002' },
+  ...{ 'VGG of 002, BP': 'VGG, 002', 'ResNet-18 of 002, BP': 'ResNet, 002', 'CNN of 003, BP': 'CNN, 003' },
+  ...{ 'MFF-CNN, BP': 'MFF-CNN', [TUNED]: 'tuned, 003', [ROWS.plain]: 'NN, 003', [ROWS.removal]: 'BDR, 003' },
+};
 
 /** The smallest of paper 003's networks from other pictures, with its stairs of rates; none where there are no weights. */
 async function tuneResnet(run: RecipeRun, train: ImageDataset, test: ImageDataset): Promise<Group[]> {
@@ -111,7 +120,7 @@ async function trainRows(run: RecipeRun, train: ImageDataset, test: ImageDataset
       ...{ train: rows!, test: held!, epochs, batch: rows!.count, lr: 0.01, seed: run.seed, testEvery: epochs },
       ...(removes ? { removal: { startEpoch: start, every: 10, alpha: 1 } } : {}),
     });
-    groups.push({ name: removes ? 'LPQ, PHOG, NN with BDR' : 'LPQ, PHOG, NN', results: [result] });
+    groups.push({ name: removes ? ROWS.removal : ROWS.plain, results: [result] });
   }
   return groups;
 }
@@ -145,7 +154,7 @@ export const recipe: Recipe = {
       'Accuracy on the test part, whose labels are all right',
       barChart({
         ...{ title: 'Test accuracy by system', yLabel: 'accuracy', width: 1140 },
-        categories: groups.map(({ name }) => name),
+        categories: groups.map(({ name }) => LABELS[name] ?? name),
         series: [{ name: 'test accuracy', values: groups.map((group) => accuracyOf(group).mean) }],
       }),
     );
