@@ -44,8 +44,9 @@ function tileOf({ photo, face }: Source): Uint8Array {
 /** `frames` RGB frames of 640x480 with the faces of these sources, at most six. */
 export function crowd(sources: readonly Source[], frames: number): Image[] {
   const tiles = sources.map(tileOf);
+  const background = Uint8Array.from({ length: WIDTH * HEIGHT * 3 }, (_, i) => 96 + ((i * 7919) % 13));
   return Array.from({ length: frames }, (_, frame) => {
-    const pixels = Uint8Array.from({ length: WIDTH * HEIGHT * 3 }, (_, i) => 96 + ((i * 7919) % 13));
+    const pixels = background.slice();
     tiles.forEach((tile, index) => {
       const [left, top] = place(index, tiles.length, frame);
       for (let y = 0; y < TILE; y += 1) {
