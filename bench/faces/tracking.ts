@@ -46,16 +46,17 @@ interface Rendered {
   readonly boxes: readonly Box[];
 }
 
-function ours({ frames, boxes }: Rendered, options: KcfOptions): Score {
+async function ours({ frames, boxes }: Rendered, options: KcfOptions): Promise<Score> {
   const tracker = new KcfTracker(options);
-  let tracks = tracker.start(new GrayFrame(frames[0]!), [boxes[0]!]);
+  let tracks = await tracker.start(new GrayFrame(frames[0]!), [boxes[0]!]);
   let spent = 0;
-  const overlaps = frames.slice(1).map((frame, index) => {
+  const overlaps: number[] = [];
+  for (const [index, frame] of frames.slice(1).entries()) {
     const start = performance.now();
-    tracks = tracker.follow(new GrayFrame(frame), tracks);
+    tracks = await tracker.follow(new GrayFrame(frame), tracks);
     spent += performance.now() - start;
-    return iou(tracks[0]!.box, boxes[index + 1]!);
-  });
+    overlaps.push(iou(tracks[0]!.box, boxes[index + 1]!));
+  }
   tracker.dispose();
   return scored(overlaps, spent / overlaps.length);
 }
@@ -122,7 +123,7 @@ export async function* trackingRows({
         boxes: indices.map((index) => film.box(index)),
       };
       yield {
-        ...{ photograph: name, motion, ours: ours(rendered, options) },
+        ...{ photograph: name, motion, ours: await ours(rendered, options) },
         ...(python === undefined ? {} : { opencv: opencv(rendered, python) }),
         ...(recognizer ? { stream: await numbersOf(rendered, recognizer) } : {}),
       };

@@ -123,60 +123,37 @@ export function respondingGraph(options: FilterOptions): { graph: Graph; outputs
   return { graph, outputs: { response } };
 }
 
-/** Arrays of one length, one behind the other, in memory that is used again for the next ones. */
-class Joined {
-  #buffer = new Float32Array(0);
-
-  of(arrays: readonly Float32Array[]): Float32Array {
-    const { length } = arrays[0]!;
-    if (this.#buffer.length < arrays.length * length) this.#buffer = new Float32Array(arrays.length * length);
-    for (const [index, array] of arrays.entries()) this.#buffer.set(array, index * length);
-    return this.#buffer.subarray(0, arrays.length * length);
-  }
+function run(plan: Plan, feeds: Record<string, Float32Array>, where: Where) {
+  return where === 'here' ? plan.runSync(1, { feeds }) : plan.run(1, { feeds });
 }
 
-/** The two graphs compiled. Both run on the calling thread: they take a fraction of a millisecond. */
+/**
+ * Where a graph runs. here: on the calling thread, which has one face's answer sooner. apart: on a thread of its own, while the
+ * caller cuts the next face.
+ */
+export type Where = 'here' | 'apart';
+
+/** The two graphs compiled. They take a fraction of a millisecond, too little to be worth several threads. */
 export class CorrelationFilter {
   readonly #learning: Plan;
   readonly #responding: Plan;
-  readonly #joined = {
-    ...{ xRe: new Joined(), xIm: new Joined(), alphaRe: new Joined(), alphaIm: new Joined() },
-    energy: new Joined(),
-  } satisfies Record<(typeof PARTS)[number], Joined>;
 
-  constructor(options: FilterOptions, placement: Pick<CompileOptions, 'threads'> = {}) {
+  constructor(options: FilterOptions, { threads = 1 }: Pick<CompileOptions, 'threads'> = {}) {
     const { graph, outputs } = learningGraph(options);
-    this.#learning = compile(graph, { ...placement, outputs });
+    this.#learning = compile(graph, { threads, outputs });
     const responding = respondingGraph(options);
-    this.#responding = compile(responding.graph, { ...placement, outputs: responding.outputs });
+    this.#responding = compile(responding.graph, { threads, outputs: responding.outputs });
   }
 
-  /** A template of each of `count` faces, whose features lie one behind the other. */
-  learn(features: Float32Array, count: number): Template[] {
-    if (count === 0) return [];
-    const learnt = this.#learning.runSync(count, { feeds: { features } });
-    const part = (name: string, index: number): Float32Array => {
-      const all = learnt[name] as Float32Array;
-      const size = all.length / count;
-      return all.subarray(index * size, (index + 1) * size);
-    };
-    return Array.from(
-      { length: count },
-      (_, index) => Object.fromEntries(PARTS.map((name) => [name, part(name, index)])) as unknown as Template,
-    );
+  /** The template of a face. What is handed over is copied before this returns. */
+  async learn(features: Float32Array, where: Where): Promise<Template> {
+    return (await run(this.#learning, { features }, where)) as unknown as Template;
   }
 
-  /** The response [cells, cells, scales] of each face's patches, whose features lie one behind the other, to its template. */
-  respond(features: Float32Array, templates: readonly Template[]): Float32Array[] {
-    const count = templates.length;
-    if (count === 0) return [];
-    const parts = PARTS.map(
-      (name) => [name, this.#joined[name].of(templates.map((template) => template[name]))] as const,
-    );
-    const feeds = { features, ...Object.fromEntries(parts) };
-    const response = this.#responding.runSync(count, { feeds }).response as Float32Array;
-    const size = response.length / count;
-    return templates.map((_, index) => response.subarray(index * size, (index + 1) * size));
+  /** The response [cells, cells, scales] of a face's patches to its template. Copied as in learn(). */
+  async respond(features: Float32Array, template: Template, where: Where): Promise<Float32Array> {
+    const { response } = await run(this.#responding, { features, ...template }, where);
+    return response as Float32Array;
   }
 
   dispose(): void {

@@ -3,7 +3,7 @@
 // faces of a stream and keeps only buffers; what is known of a face is in its Track.
 import { ArgumentError } from '../errors';
 import { HOG_CELL, HOG_CHANNELS, hog } from '../pixels';
-import { blended, CorrelationFilter, type FilterOptions, type Template } from './correlation';
+import { blended, CorrelationFilter, type FilterOptions, type Template, type Where } from './correlation';
 import type { GrayFrame } from './grayFrame';
 import type { Box } from './types';
 
@@ -19,6 +19,7 @@ export interface KcfOptions {
   readonly scaleStep?: number;
   /** How fast a template follows what is seen, 0 to 1. */
   readonly learningRate?: number;
+  /** Of the filter; 1 by default, since a face's filter is too little work for more. */
   readonly threads?: number;
 }
 
@@ -107,7 +108,7 @@ export class KcfTracker {
   readonly #scales: readonly number[];
   /** A patch's pixels, used again for each. */
   readonly #patch: Uint8Array;
-  /** Features of all faces, used again for each frame. */
+  /** A face's features, used again for each. */
   #buffer = new Float32Array(0);
 
   constructor(options: KcfOptions = {}) {
@@ -148,30 +149,37 @@ export class KcfTracker {
   }
 
   /** Starts to follow the faces in these boxes. */
-  start(frame: GrayFrame, boxes: readonly Box[]): Track[] {
-    const templates = this.#filter.learn(this.#features(frame, boxes, [1]), boxes.length);
+  async start(frame: GrayFrame, boxes: readonly Box[]): Promise<Track[]> {
+    const templates = await this.#learn(frame, boxes);
     return boxes.map((box, index) => ({ box, peakToSidelobe: Infinity, template: templates[index]! }));
   }
 
   /** Where the faces are in this frame; what they look like there is learnt. */
-  follow(frame: GrayFrame, tracks: readonly Track[]): Track[] {
-    const searched = this.#features(
-      frame,
-      tracks.map(({ box }) => box),
-      this.#scales,
-    );
-    const responses = this.#filter.respond(
-      searched,
-      tracks.map(({ template }) => template),
+  async follow(frame: GrayFrame, tracks: readonly Track[]): Promise<Track[]> {
+    const where = this.#whereFor(tracks);
+    const responses = await Promise.all(
+      tracks.map(({ box, template }) =>
+        this.#filter.respond(this.#features(frame, box, this.#scales), template, where),
+      ),
     );
     const peaks = responses.map((response) => peakOf(response, this.#cells, this.#scales));
     const boxes = tracks.map(({ box }, index) => this.#moved(box, peaks[index]!));
-    const seen = this.#filter.learn(this.#features(frame, boxes, [1]), boxes.length);
+    const seen = await this.#learn(frame, boxes);
     return tracks.map(({ template }, index) => ({
       box: boxes[index]!,
       peakToSidelobe: peaks[index]!.peakToSidelobe,
       template: blended(template, seen[index]!, this.#rate),
     }));
+  }
+
+  #learn(frame: GrayFrame, boxes: readonly Box[]): Promise<Template[]> {
+    const where = this.#whereFor(boxes);
+    return Promise.all(boxes.map((box) => this.#filter.learn(this.#features(frame, box, [1]), where)));
+  }
+
+  /** Of several faces one is cut while the filter works on the one before. */
+  #whereFor(faces: readonly unknown[]): Where {
+    return faces.length > 1 ? 'apart' : 'here';
   }
 
   dispose(): void {
@@ -192,24 +200,18 @@ export class KcfTracker {
     return { x: centreX - width / 2, y: centreY - height / 2, width, height };
   }
 
-  /**
-   * Features [cells, cells, scales * channels] of the windows about each box at these scales, one box behind the other. They
-   * hold until the next call.
-   */
-  #features(frame: GrayFrame, boxes: readonly Box[], scales: readonly number[]): Float32Array {
+  /** Features [cells, cells, scales * channels] of the windows about a box at these scales. They hold until the next call. */
+  #features(frame: GrayFrame, box: Box, scales: readonly number[]): Float32Array {
     const stride = scales.length * this.#channels;
     const size = this.#cells * this.#cells * stride;
-    if (this.#buffer.length < size * boxes.length) this.#buffer = new Float32Array(size * boxes.length);
-    boxes.forEach((box, face) => {
-      const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
-      scales.forEach((scale, index) => {
-        frame.patch(x, y, this.#windowSide(box) * scale, this.#patchSide, this.#patch);
-        const offset = face * size + index * this.#channels;
-        if (this.#hog) hog(this.#patch, this.#cells, this.#buffer, offset, stride);
-        else this.#grays(offset, stride);
-      });
+    if (this.#buffer.length < size) this.#buffer = new Float32Array(size);
+    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    scales.forEach((scale, index) => {
+      frame.patch(x, y, this.#windowSide(box) * scale, this.#patchSide, this.#patch);
+      if (this.#hog) hog(this.#patch, this.#cells, this.#buffer, index * this.#channels, stride);
+      else this.#grays(index, stride);
     });
-    return this.#buffer.subarray(0, size * boxes.length);
+    return this.#buffer.subarray(0, size);
   }
 
   /** Grey values from -0.5 to 0.5. */

@@ -85,8 +85,8 @@ export class KnownFaces {
   }
 
   /** Where they are in the next frame; those that left it are dropped. */
-  follow(frame: GrayFrame, tracker: KcfTracker): KnownFaces {
-    const tracks = tracker.follow(
+  async follow(frame: GrayFrame, tracker: KcfTracker): Promise<KnownFaces> {
+    const tracks = await tracker.follow(
       frame,
       this.faces.map(({ track }) => track),
     );
@@ -113,14 +113,14 @@ export class KnownFaces {
    * What the detector saw in the frame that they were followed to: it takes the numbers of the faces it overlaps with, the
    * rest gets new ones, and a face it missed stays for a while.
    */
-  meet(frame: GrayFrame, tracker: KcfTracker, detections: readonly Detection[]): KnownFaces {
+  async meet(frame: GrayFrame, tracker: KcfTracker, detections: readonly Detection[]): Promise<KnownFaces> {
     const boxes = detections.map(({ box }) => box);
     const partners = matchBoxes(
       this.faces.map(({ seen }) => seen.box),
       boxes,
       SAME_FACE,
     );
-    const tracks = tracker.start(frame, boxes);
+    const tracks = await tracker.start(frame, boxes);
     let lastId = this.#lastId;
     const met = detections.map((seen, index): Known => {
       const partner = this.faces[partners[index]!];

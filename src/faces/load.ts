@@ -69,8 +69,7 @@ export async function loadDetector(options: LoadDetectorOptions = {}): Promise<D
 /** Rejects as loadDetector(). */
 export async function loadRecognizer(options: LoadRecognizerOptions = {}): Promise<Recognizer> {
   const { run = 'face-api', fit, margin, attributes = false, faceApi, threads, precision } = options;
-  const { detectEvery, smoothing } = options;
-  const tracker = { ...given({ threads }), ...options.tracker };
+  const { detectEvery, smoothing, tracker } = options;
   const parts: { dispose(): void }[] = [];
   const owned = async <T extends { dispose(): void }>(loading: Promise<T>): Promise<T> => {
     const part = await loading;

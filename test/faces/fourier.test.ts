@@ -96,7 +96,7 @@ function kernelOf({ kernel, sigma }: FilterOptions, a: Float64Array, b: Float64A
 }
 
 describe('CorrelationFilter', () => {
-  it.each(['gaussian', 'linear'] as const)('is kernel ridge regression over all shifts, %s', (kernel) => {
+  it.each(['gaussian', 'linear'] as const)('is kernel ridge regression over all shifts, %s', async (kernel) => {
     const options: FilterOptions = {
       ...{ cells: CELLS, channels: CHANNELS, kernel, sigma: 0.5, lambda: 1e-2, spread: 1, scales: 3 },
     };
@@ -110,10 +110,12 @@ describe('CorrelationFilter', () => {
     const alpha = solve(gram, labels);
 
     const filter = new CorrelationFilter(options);
-    const templates = filter.learn(Float32Array.of(...x, ...x), 2);
-    const [response, again] = filter.respond(Float32Array.of(...z, ...z), templates);
+    const template = await filter.learn(x, 'here');
+    expect(await filter.learn(x, 'apart')).toEqual(template);
+    const response = await filter.respond(z, template, 'here');
+    const both = await Promise.all([1, 2].map(() => filter.respond(z, template, 'apart')));
+    expect(both).toEqual([response, response]);
     filter.dispose();
-    expect(again).toEqual(response);
     let largest = 0;
     for (let map = 0; map < 3; map += 1) {
       shifts.forEach(([dy, dx], at) => {

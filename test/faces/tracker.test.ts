@@ -28,12 +28,12 @@ interface Followed {
 }
 
 /** Starts in the first frame and is never told again. */
-function followed(tracker: KcfTracker, { box, frame }: Film): Followed {
-  let tracks = tracker.start(new GrayFrame(frame(0)), [box(0)]);
+async function followed(tracker: KcfTracker, { box, frame }: Film): Promise<Followed> {
+  let tracks = await tracker.start(new GrayFrame(frame(0)), [box(0)]);
   const overlaps: number[] = [];
   const ratios: number[] = [];
   for (let index = 1; index < COUNT; index += 1) {
-    tracks = tracker.follow(new GrayFrame(frame(index)), tracks);
+    tracks = await tracker.follow(new GrayFrame(frame(index)), tracks);
     overlaps.push(iou(tracks[0]!.box, box(index)));
     ratios.push(tracks[0]!.peakToSidelobe);
   }
@@ -43,9 +43,9 @@ function followed(tracker: KcfTracker, { box, frame }: Film): Followed {
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 describe('KcfTracker', () => {
-  it.each(MOTIONS)('follows a face through %s', (motion) => {
+  it.each(MOTIONS)('follows a face through %s', async (motion) => {
     const tracker = new KcfTracker();
-    const { overlaps, ratios } = followed(tracker, film(motion));
+    const { overlaps, ratios } = await followed(tracker, film(motion));
     tracker.dispose();
     expect(mean(overlaps)).toBeGreaterThan(0.7);
     expect(overlaps.filter((overlap) => overlap >= 0.5).length / overlaps.length).toBeGreaterThanOrEqual(0.9);
@@ -56,41 +56,41 @@ describe('KcfTracker', () => {
     { features: 'hog', kernel: 'linear' },
     { features: 'gray', kernel: 'gaussian' },
     { features: 'gray', kernel: 'linear' },
-  ] as const)('follows with $features and a $kernel kernel', (options) => {
+  ] as const)('follows with $features and a $kernel kernel', async (options) => {
     const tracker = new KcfTracker(options);
-    expect(mean(followed(tracker, film('pan')).overlaps)).toBeGreaterThan(0.7);
+    expect(mean((await followed(tracker, film('pan'))).overlaps)).toBeGreaterThan(0.7);
     tracker.dispose();
   });
 
-  it('follows growth only where scales are searched', () => {
+  it('follows growth only where scales are searched', async () => {
     const zoom = film('zoom');
     const [searching, fixed] = [new KcfTracker(), new KcfTracker({ scaleStep: 1 })];
-    const [with_, without] = [followed(searching, zoom), followed(fixed, zoom)];
+    const [with_, without] = [await followed(searching, zoom), await followed(fixed, zoom)];
     expect(mean(with_.overlaps)).toBeGreaterThan(mean(without.overlaps) + 0.15);
     searching.dispose();
     fixed.dispose();
   });
 
-  it('answers the same for a face alone and among others, on any number of threads', () => {
+  it('answers the same for a face alone and among others, on any number of threads', async () => {
     const [one, two] = [new KcfTracker({ threads: 1 }), new KcfTracker({ threads: 2 })];
     const { box, frame } = film('pan');
     const other: Box = { x: 20, y: 20, width: 40, height: 60 };
-    let alone = one.start(new GrayFrame(frame(0)), [box(0)]);
-    let among = two.start(new GrayFrame(frame(0)), [other, box(0)]);
+    let alone = await one.start(new GrayFrame(frame(0)), [box(0)]);
+    let among = await two.start(new GrayFrame(frame(0)), [other, box(0)]);
     for (let index = 1; index < 10; index += 1) {
-      alone = one.follow(new GrayFrame(frame(index)), alone);
-      among = two.follow(new GrayFrame(frame(index)), among);
+      alone = await one.follow(new GrayFrame(frame(index)), alone);
+      among = await two.follow(new GrayFrame(frame(index)), among);
       expect(among[1]!.box).toEqual(alone[0]!.box);
     }
     one.dispose();
     two.dispose();
   });
 
-  it('is unsure where the face is gone', () => {
+  it('is unsure where the face is gone', async () => {
     const tracker = new KcfTracker();
     const { box, frame } = film('pan');
-    const tracks = tracker.start(new GrayFrame(frame(0)), [box(0)]);
-    const [gone] = tracker.follow(new GrayFrame(plainFrame(320, 240)), tracks);
+    const tracks = await tracker.start(new GrayFrame(frame(0)), [box(0)]);
+    const [gone] = await tracker.follow(new GrayFrame(plainFrame(320, 240)), tracks);
     expect(gone!.peakToSidelobe).toBeLessThan(10);
     tracker.dispose();
   });
