@@ -10,6 +10,7 @@ import { exportOnnx, type Layout } from '../../src/interchange/onnx/export';
 import { exporters } from '../../src/interchange/onnx/exportOps';
 import { loadOnnx, parseOnnx } from '../../src/interchange/onnx/model';
 import { onnxFunction } from '../../src/interchange/onnx/modelFunction';
+import { initializerRecord, modelRecord, nodeRecord, valueRecord } from '../../src/interchange/onnx/write';
 import { compileModel } from '../../src/train/compileModel';
 import { Trainer } from '../../src/train/trainer';
 import { objective, stripeDataset } from '../train/fixtures';
@@ -272,5 +273,34 @@ describe('changed files', () => {
       }),
       { numRuns: 1000 },
     );
+  });
+});
+
+describe('operators of known values that lack an input', () => {
+  const two = ['Add', 'Div', 'Mod', 'Less', 'Xor', 'Gather', 'Expand', 'Tile', 'Where', 'Range'];
+  const rest = ['Min', 'Concat', 'Clip', 'Reshape', 'Squeeze', 'Unsqueeze', 'Slice', 'Split', 'Pad', 'Not'];
+  /** A model of one node that reads an initializer of two numbers, or nothing. */
+  const read = (op: string, inputs: readonly string[]): void => {
+    const node = nodeRecord(op, inputs, ['y'], {});
+    const graph = [node, initializerRecord('w', [2], Float32Array.of(1, 2)), valueRecord(12, 'y', [2])];
+    const about = { producer: 'test', version: '1', opset: 18, metadata: {} };
+    parseOnnx(modelRecord(graph, about)).apply(new Graph({ training: false }), {});
+  };
+
+  it.each(two)('%s is refused', (op) => {
+    expect(() => read(op, ['w'])).toThrow(/its input 1 is missing/);
+    expect(() => read(op, ['w', ''])).toThrow(/its input 1 is missing/);
+    expect(() => read(op, ['', 'w'])).toThrow(/its input 0 is missing/);
+    expect(() => read(op, [])).toThrow(InterchangeError);
+  });
+
+  it.each(rest)('%s is read or refused', (op) => {
+    for (const inputs of [['w'], ['w', ''], ['', 'w'], ['w', '', 'w'], []]) {
+      try {
+        read(op, inputs);
+      } catch (error) {
+        expect(error, inputs.join()).toBeInstanceOf(InterchangeError);
+      }
+    }
   });
 });

@@ -287,6 +287,15 @@ const FOLDS: Readonly<Record<string, Fold>> = {
   ReduceMean: reduction(0, (sum, x) => sum + x, true),
 };
 
+const TWO = ['Add', 'Sub', 'Mul', 'Div', 'Mod', 'Pow', 'Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual'];
+/** Inputs that an operator cannot do without, where they are more than the first; the others of FOLDS look themselves. */
+const NEEDED: Readonly<Record<string, number>> = {
+  ...Object.fromEntries([...TWO, 'And', 'Or', 'Xor', 'Gather', 'Expand', 'Tile'].map((op) => [op, 2])),
+  ...{ Where: 3, Range: 3 },
+  // All that they name.
+  ...Object.fromEntries(['Min', 'Max', 'Sum', 'Concat'].map((op) => [op, Number.POSITIVE_INFINITY])),
+};
+
 /** Half to even, as IEEE rounds. */
 function roundToEven(x: number): number {
   const near = Math.round(x);
@@ -344,7 +353,9 @@ export function folded(node: OnnxNode): readonly Constant[] | undefined {
   const known = !chosen && node.inputs.every((input): input is Constant | undefined => input?.kind !== 'computed');
   if (!known || !Object.hasOwn(FOLDS, node.op)) return undefined;
   const inputs = node.inputs as readonly (Constant | undefined)[];
-  if (inputs[0] === undefined) node.fail('its first input is missing');
+  const needed = NEEDED[node.op] ?? 1;
+  for (let index = 0; index < (Number.isFinite(needed) ? needed : Math.max(1, inputs.length)); index += 1)
+    node.value(index);
   const result = (FOLDS[node.op] as Fold)(node, inputs as readonly Constant[]);
   return 'kind' in result ? [result] : result;
 }
