@@ -1,6 +1,6 @@
 // CFPN-NBP and its predecessor against AlexNet, Inception v2, ResNet-50 and DenseNet-121 at the same rate and batch: accuracy
 // over steps, seconds a step, parameters, memory. Reproduces paper 001 Fig. 11 and Table II, paper 000 Fig. 15 and Table 1.
-// Cost: smoke seconds; small about 20 minutes on two cores; full days. Seed 1.
+// Cost: smoke seconds; small about 10 minutes on two cores; full days. Seed 1.
 // Expected: the local step of the small networks takes a fraction of the others' time and memory; at equal steps, they lead.
 import type { models } from '../models';
 import type { ObjectiveName } from '../objectives/options';
@@ -39,7 +39,7 @@ export const recipe: Recipe = {
   name: 'baselines',
   title: 'Against AlexNet, Inception v2, ResNet-50 and DenseNet',
   reproduces: 'paper 001 Fig. 11 and Table II, paper 000 Fig. 15 and Table 1',
-  cost: { smoke: 'seconds', small: 'about 20 minutes', full: 'days' },
+  cost: { smoke: 'seconds', small: 'about 10 minutes', full: 'days' },
   seed: 1,
   expected: 'NBP takes a fraction of the baselines’ time and memory a step and leads at equal steps',
   async run(run) {

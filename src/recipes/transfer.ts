@@ -1,7 +1,7 @@
 // ResNets trained on other pictures, then as a fixed extractor of features or fine-tuned on faces. Reproduces paper 003 Fig. 9,
 // Table 2 and the ResNet-50 of Table 1. The paper's start from ImageNet: give a folder with resnet18.safetensors and so on by
 // --weights, or have sources trained here on other pictures, which the report then names.
-// Cost: smoke seconds; small about 12 minutes on two cores; full days. Seed 1.
+// Cost: smoke seconds; small about 7 minutes on two cores; full days. Seed 1.
 // Expected: fine-tuning beats frozen features by far; a deeper network is not better on so few faces.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -97,7 +97,7 @@ export const recipe: Recipe = {
   name: 'transfer',
   title: 'ResNets frozen and fine-tuned',
   reproduces: 'paper 003 Fig. 9, Table 2, Table 1 (ResNet-50)',
-  cost: { smoke: 'seconds', small: 'about 12 minutes', full: 'days' },
+  cost: { smoke: 'seconds', small: 'about 7 minutes', full: 'days' },
   seed: 1,
   expected: 'fine-tuning beats frozen features by far; a deeper network is not better on so few faces',
   async run(run) {
