@@ -1,8 +1,9 @@
-// A CUDA device as a backend: memory through the driver, one stream, a step as one captured graph (recording.cpp).
+// A CUDA device as a backend: memory through the driver, a step on some streams as one captured graph (recording.cpp).
 // Created per engine by binding/module.cpp. The rule easy to break: planning alone (analyze) touches no device memory
 // and makes no context; the first allocation does.
 #include "backend.h"
 
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 
@@ -80,11 +81,17 @@ bool apart() {
   return join && strcmp(join, "0") == 0;
 }
 
-/** Streams of a step: kStreams, or GRAMIAN_CUDA_STREAMS from 1 to kMostStreams. */
+/** Streams of a step: kStreams, or GRAMIAN_CUDA_STREAMS. Throws ERR_DEVICE for what is not from 1 to kMostStreams. */
 int streams_of_step() {
   const char* asked = getenv("GRAMIAN_CUDA_STREAMS");
-  const int streams = asked ? atoi(asked) : 0;
-  return streams > 0 && streams <= kMostStreams ? streams : kStreams;
+  if (!asked || !*asked) return kStreams;
+  int streams = 0;
+  const char* end = asked + strlen(asked);
+  const auto [rest, failure] = std::from_chars(asked, end, streams);
+  if (failure != std::errc() || rest != end || streams < 1 || streams > kMostStreams)
+    throw Error(Code::device, cat("[cuda] expected GRAMIAN_CUDA_STREAMS to be a whole number from 1 to ", kMostStreams,
+                                  ", got '", asked, "'"));
+  return streams;
 }
 
 class CudaBackend final : public Backend, public Host {
@@ -190,7 +197,6 @@ class CudaBackend final : public Backend, public Host {
   const char* run(Launch&) override { return "[cuda] launches run in a recording only"; }
 
   Context context() const override { return context_; }
-  Stream stream() const override { return lines_[0].stream; }
   Modules& modules() override { return modules_; }
   Stream stream(size_t line) override {
     const Scope scope(opened());

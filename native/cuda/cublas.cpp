@@ -113,14 +113,8 @@ void Blas::product(const Product& p) const {
   const int op_b = p.trans_b ? kTransposed : kPlain, op_a = p.trans_a ? kTransposed : kPlain;
   const int n = size32(p.n), m = size32(p.m), k = size32(p.k);
   const int pitch_b = size32(p.b.pitch), pitch_a = size32(p.a.pitch), pitch_y = size32(p.y.pitch);
-  // The batched call does not know the kernels that cut k.
-  if (p.batches == 1) {
-    table().sgemm_once(handle_, op_b, op_a, n, m, k, &p.alpha, p.b.data, pitch_b, p.a.data, pitch_a, &p.beta, p.y.data,
-                       pitch_y);
-    return;
-  }
-  table().sgemm(handle_, op_b, op_a, n, m, k, &p.alpha, p.b.data, pitch_b, p.b.stride, p.a.data, pitch_a, p.a.stride,
-                &p.beta, p.y.data, pitch_y, p.y.stride, size32(p.batches));
+  table().sgemm(handle_, op_b, op_a, n, m, k, &p.alpha, p.b.data, pitch_b, p.a.data, pitch_a, &p.beta, p.y.data,
+                pitch_y);
 }
 
 }  // namespace gramian::cuda

@@ -25,26 +25,23 @@ class BlasTable {
   Call<BlasHandle, Stream> set_stream{resolver_, "cublasSetStream_v2"};
   Call<BlasHandle, void*, size_t> set_workspace{resolver_, "cublasSetWorkspace_v2"};
   Call<BlasHandle, int> set_math_mode{resolver_, "cublasSetMathMode"};
-  Call<BlasHandle, int, int, int, int, int, const float*, const float*, int, long long, const float*, int, long long,
-       const float*, float*, int, long long, int>
-      sgemm{resolver_, "cublasSgemmStridedBatched"};
   Call<BlasHandle, int, int, int, int, int, const float*, const float*, int, const float*, int, const float*, float*,
        int>
-      sgemm_once{resolver_, "cublasSgemm_v2"};
+      sgemm{resolver_, "cublasSgemm_v2"};
 };
 
 /** Why there is no cuBLAS and what to do; empty when there is one. */
 const std::string& blas_problem();
 
-/** A row-major matrix: element (r, c) at data[r * pitch + c]; batch b begins at data + b * stride. */
+/** A row-major matrix: element (r, c) at data[r * pitch + c]. */
 struct Matrix {
   float* data = nullptr;
-  int64_t pitch = 0, stride = 0;
+  int64_t pitch = 0;
 };
 
-/** y[m,n] = alpha op(a) op(b) + beta y, `batches` times; op(a) is [m,k], op(b) is [k,n]. */
+/** y[m,n] = alpha op(a) op(b) + beta y; op(a) is [m,k], op(b) is [k,n]. */
 struct Product {
-  int64_t m = 0, n = 0, k = 0, batches = 1;
+  int64_t m = 0, n = 0, k = 0;
   Matrix a, b, y;
   bool trans_a = false, trans_b = false;
   float alpha = 1, beta = 0;

@@ -29,7 +29,7 @@ struct View {
   uint8_t* bytes() const { return static_cast<uint8_t*>(data); }
   bool dense() const { return pitch == cols; }
   int64_t count() const { return rows * cols; }
-  Matrix matrix() const { return {floats(), pitch, 0}; }
+  Matrix matrix() const { return {floats(), pitch}; }
 };
 
 View view_of(const Operand& operand);

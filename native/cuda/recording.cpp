@@ -46,7 +46,7 @@ class CudaRecording::Recorder : public Queue {
       : Queue(recording.host_.modules()),
         recording_(recording),
         blas_(uses_blas() ? recording.host_.blas(0) : nullptr) {
-    go_to(recording.host_.stream(), blas_);
+    go_to(recording.host_.stream(0), blas_);
   }
 
   void run(size_t launch) {
@@ -83,15 +83,13 @@ class CudaRecording::Capture final : public Recorder {
   explicit Capture(CudaRecording& recording)
       : Recorder(recording), turns_(take_turns(recording.spec_, lines_of(recording.spec_))), done_(turns_.size()) {
     Host& host = recording.host_;
+    lines_.resize(lines_of(recording.spec_));
+    for (size_t i = 0; i < lines_.size(); ++i) lines_[i].stream = host.stream(i);
     for (const Turn& turn : turns_) {
-      if (turn.line >= lines_.size()) lines_.resize(turn.line + 1);
       Line& line = lines_[turn.line];
-      line.stream = turn.line == 0 ? host.stream() : host.stream(turn.line);
       for (size_t i = turn.first; i < turn.end; ++i)
         if (launch_at(i).call.uses_blas) line.blas = host.blas(turn.line);
     }
-    lines_.resize(std::max<size_t>(1, lines_.size()));
-    lines_[0].stream = host.stream();
   }
   ~Capture() override {
     for (Event event : events_) driver().destroy_event.attempt(event);
@@ -173,7 +171,7 @@ void CudaRecording::lay_out_outputs() {
 
 void CudaRecording::make_memory() {
   left_ = static_cast<char*>(host_.allocate(left_bytes_));
-  driver().set_bytes(address(left_), 0, static_cast<size_t>(left_bytes_), host_.stream());
+  driver().set_bytes(address(left_), 0, static_cast<size_t>(left_bytes_), host_.stream(0));
   for (Slot& slot : slots_) {
     void* memory = nullptr;
     if (spec_.input_bytes > 0) {
@@ -185,31 +183,31 @@ void CudaRecording::make_memory() {
     slot.left = static_cast<char*>(memory);
     driver().create_event(&slot.done, kEventUntimed);
   }
-  driver().synchronize(host_.stream());
+  driver().synchronize(host_.stream(0));
 }
 
 void CudaRecording::capture() {
   // Relaxed: cuBLAS may load a module of its own at its first call, which the other modes forbid.
   Capture capture(*this);
-  driver().begin_capture(host_.stream(), kCaptureRelaxed);
+  driver().begin_capture(host_.stream(0), kCaptureRelaxed);
   GraphHandle graph = nullptr;
   try {
-    driver().set_words(address(left_), kNoFault, 1, host_.stream());
+    driver().set_words(address(left_), kNoFault, 1, host_.stream(0));
     capture.run_all();
     enqueue_outputs(capture);
   } catch (...) {
-    driver().end_capture.attempt(host_.stream(), &graph);
+    driver().end_capture.attempt(host_.stream(0), &graph);
     if (graph) driver().destroy_graph.attempt(graph);
     throw;
   }
-  driver().end_capture(host_.stream(), &graph);
+  driver().end_capture(host_.stream(0), &graph);
   const int code = driver().instantiate.attempt(&exec_, graph, 0);
   driver().destroy_graph.attempt(graph);
   if (code) {
     exec_ = nullptr;
     fail_driver("cuGraphInstantiateWithFlags", code);
   }
-  driver().upload_graph(exec_, host_.stream());
+  driver().upload_graph(exec_, host_.stream(0));
 }
 
 void CudaRecording::enqueue_outputs(Queue& queue) {
@@ -229,15 +227,15 @@ void CudaRecording::feed(const std::vector<const void*>& values) {
   const Slot& slot = slots_[begun_ % kDepth];
   for (size_t i = 0; i < values.size(); ++i)
     memcpy(slot.fed + spec_.feeds[i].offset, values[i], static_cast<size_t>(spec_.feeds[i].bytes));
-  driver().upload(address(spec_.inputs), slot.fed, static_cast<size_t>(spec_.input_bytes), host_.stream());
+  driver().upload(address(spec_.inputs), slot.fed, static_cast<size_t>(spec_.input_bytes), host_.stream(0));
 }
 
 void CudaRecording::begin() {
   const Scope scope(host_.context());
   const Slot& slot = slots_[begun_ % kDepth];
-  driver().launch_graph(exec_, host_.stream());
-  driver().download(slot.left, address(left_), static_cast<size_t>(left_bytes_), host_.stream());
-  driver().record(slot.done, host_.stream());
+  driver().launch_graph(exec_, host_.stream(0));
+  driver().download(slot.left, address(left_), static_cast<size_t>(left_bytes_), host_.stream(0));
+  driver().record(slot.done, host_.stream(0));
   ++begun_;
 }
 
@@ -265,13 +263,13 @@ Failure CudaRecording::failure_in(const char* left) const {
 void CudaRecording::abandon() noexcept {
   // Also what feed() has queued without a step behind it must be done before its slot is used again.
   const LastScope scope(host_.context());
-  if (scope.entered()) driver().synchronize.attempt(host_.stream());
+  if (scope.entered()) driver().synchronize.attempt(host_.stream(0));
   finished_ = begun_;
 }
 
 Failure CudaRecording::profile(double* seconds) {
   const Scope scope(host_.context());
-  const Stream stream = host_.stream();
+  const Stream stream = host_.stream(0);
   while (marks_.size() < spec_.launches.size() + 1) {
     Event mark = nullptr;
     driver().create_event(&mark, kEventTimed);

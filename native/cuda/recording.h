@@ -11,8 +11,6 @@ namespace gramian::cuda {
 struct Host {
   virtual ~Host() = default;
   virtual Context context() const = 0;
-  /** The plan's own stream. */
-  virtual Stream stream() const = 0;
   virtual Modules& modules() = 0;
   /** The stream of a line (turns.h), and cuBLAS on it; each made at its first use. Line 0 is the plan's own. */
   virtual Stream stream(size_t line) = 0;

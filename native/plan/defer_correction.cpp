@@ -24,16 +24,6 @@
 namespace gramian {
 namespace {
 
-constexpr size_t kNone = static_cast<size_t>(-1);
-
-size_t maker_of(const Plan& plan, int32_t id) {
-  for (size_t i = 0; i < plan.steps.size(); ++i) {
-    const auto& outputs = plan.steps[i].node.outputs;
-    if (std::find(outputs.begin(), outputs.end(), id) != outputs.end()) return i;
-  }
-  return kNone;
-}
-
 std::vector<size_t> readers_of(const Plan& plan, int32_t id) {
   std::vector<size_t> readers;
   for (size_t i = 0; i < plan.steps.size(); ++i)

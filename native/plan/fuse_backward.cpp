@@ -24,8 +24,6 @@
 namespace gramian {
 namespace {
 
-constexpr size_t kNone = static_cast<size_t>(-1);
-
 /** Who makes and who reads each tensor. */
 struct Uses {
   std::vector<size_t> maker;

@@ -14,8 +14,6 @@
 namespace gramian {
 namespace {
 
-constexpr size_t kNone = static_cast<size_t>(-1);
-
 /** By tensor id: the product that makes it, when only one step reads it and the plan does not return it. */
 std::vector<size_t> products_read_once(const Plan& plan) {
   std::vector<int> readers(plan.graph.tensors.size());

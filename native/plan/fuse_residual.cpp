@@ -12,8 +12,6 @@
 namespace gramian {
 namespace {
 
-constexpr size_t kNone = static_cast<size_t>(-1);
-
 /** By tensor id: the step that makes a temp, and how many steps and outputs of the plan read it. */
 struct Uses {
   std::vector<size_t> maker;

@@ -15,8 +15,6 @@
 namespace gramian {
 namespace {
 
-constexpr size_t kNone = static_cast<size_t>(-1);
-
 using Readers = std::vector<std::vector<size_t>>;  // by tensor id; kNone stands for the plan's own outputs
 
 Readers readers_of(const Plan& plan) {

@@ -16,8 +16,6 @@
 namespace gramian {
 namespace {
 
-constexpr size_t kNone = static_cast<size_t>(-1);
-
 /** What was joined last; only later ones may follow. */
 enum class Stage { product, bias, sum, activation };
 

@@ -88,6 +88,10 @@ void find_range_checks(Plan& plan);
 Plan make_plan(Graph graph, Backend& backend);
 
 // Questions several passes ask.
+/** No step, where an index of one is asked for. */
+inline constexpr size_t kNone = static_cast<size_t>(-1);
+/** Index of the step that makes a tensor; kNone for what no step makes. */
+size_t maker_of(const Plan& plan, int32_t id);
 /** By tensor id: whether a node of the plan writes it in place. */
 std::vector<char> written_persistents(const Plan& plan);
 /** By tensor id: index of the last step that reads or makes it; steps.size() for outputs of the plan; -1 if none. */

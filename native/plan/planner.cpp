@@ -45,6 +45,14 @@ bool is_pointwise(const Node& node, const Shape& x, const Shape& filter, const S
          node.number("padLeft") == 0 && filter[2] * filter[3] <= kMostPointwiseWeights;
 }
 
+size_t maker_of(const Plan& plan, int32_t id) {
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    const auto& outputs = plan.steps[i].node.outputs;
+    if (std::find(outputs.begin(), outputs.end(), id) != outputs.end()) return i;
+  }
+  return kNone;
+}
+
 bool is_product(const Plan& plan, const Node& node) {
   if (node.op == "matmul") return true;
   if (node.op != "conv2d") return false;

@@ -15,16 +15,6 @@
 namespace gramian {
 namespace {
 
-constexpr size_t kNone = static_cast<size_t>(-1);
-
-size_t maker_of(const Plan& plan, int32_t id) {
-  for (size_t i = 0; i < plan.steps.size(); ++i) {
-    const auto& outputs = plan.steps[i].node.outputs;
-    if (std::find(outputs.begin(), outputs.end(), id) != outputs.end()) return i;
-  }
-  return kNone;
-}
-
 bool pools_alike(const Node& a, const Node& b) {
   const auto same = [&](const char* key) { return a.number(key) == b.number(key); };
   return same("kernelH") && same("kernelW") && same("strideH") && same("strideW") && same("padTop") && same("padLeft");

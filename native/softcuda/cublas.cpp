@@ -40,12 +40,12 @@ struct Matrix {
   u64 element() const { return type == kFloat32 ? 4 : 2; }
 };
 
-/** C = alpha op(A) op(B) + beta C, `batches` times; lower and upper limit C to a triangle. */
+/** C = alpha op(A) op(B) + beta C, `batches` times. */
 struct Product {
   i64 m, n, k, batches;
   float alpha, beta;
   Matrix a, b, c;
-  bool tf32 = false, lower = true, upper = true;
+  bool tf32 = false;
 };
 
 float load(uintptr_t memory, const Matrix& matrix, i64 batch, i64 row, i64 column, bool tf32) {
@@ -80,7 +80,6 @@ void compute(const void* data, uintptr_t memory) {
       for (i64 x = 0; x < p.k; ++x) b[static_cast<size_t>(j * p.k + x)] = load(memory, p.b, batch, x, j, p.tf32);
     for (i64 j = 0; j < p.n; ++j)
       for (i64 i = 0; i < p.m; ++i) {
-        if ((i > j && !p.lower) || (i < j && !p.upper)) continue;
         float sum = 0;
         for (i64 x = 0; x < p.k; ++x)
           sum = std::fma(a[static_cast<size_t>(i * p.k + x)], b[static_cast<size_t>(j * p.k + x)], sum);
@@ -110,14 +109,7 @@ int submit(Handle* handle, const char* name, const Product& p, u64 flops) {
   std::vector<LibraryRange> ranges;
   add_operand(ranges, p.a, p.m, p.k, p.batches, false, true);
   add_operand(ranges, p.b, p.k, p.n, p.batches, false, true);
-  const bool whole = p.lower && p.upper;
-  if (whole) add_operand(ranges, p.c, p.m, p.n, p.batches, true, p.beta != 0);
-  for (i64 j = 0; !whole && j < p.n; ++j) {
-    const u64 first = p.lower ? static_cast<u64>(j) : 0,
-              count = p.lower ? static_cast<u64>(p.n - j) : static_cast<u64>(j + 1);
-    ranges.push_back(
-        {p.c.address + (static_cast<u64>(j * p.c.leading) + first) * 4, count * 4, 1, 0, p.beta != 0, true});
-  }
+  add_operand(ranges, p.c, p.m, p.n, p.batches, true, p.beta != 0);
   const LibraryCall call{name, handle->stream, ranges.data(), ranges.size(), flops, &p, sizeof p, compute};
   return softcudaLibraryCall(&call) == 0 ? kDone : kFailed;
 }
@@ -214,25 +206,5 @@ int cublasSgemmStridedBatched(void* handle, int op_a, int op_b, int m, int n, in
 int cublasSgemm_v2(void* handle, int op_a, int op_b, int m, int n, int k, const float* alpha, const float* a, int lda,
                    const float* b, int ldb, const float* beta, float* c, int ldc) {
   return cublasSgemmStridedBatched(handle, op_a, op_b, m, n, k, alpha, a, lda, 0, b, ldb, 0, beta, c, ldc, 0, 1);
-}
-/** C = alpha op(A) op(A)^T + beta C, one triangle; uplo 0 lower, 1 upper. */
-int cublasSsyrk_v2(void* handle, int uplo, int op, int n, int k, const float* alpha, const float* a, int lda,
-                   const float* beta, float* c, int ldc) {
-  auto* of = static_cast<Handle*>(handle);
-  if (!live(of)) return kNotCreated;
-  if (uplo < 0 || uplo > 1 || !known_operation(op) || alpha == nullptr || beta == nullptr) return kBadValue;
-  Product p{n,
-            n,
-            k,
-            1,
-            *alpha,
-            *beta,
-            {at(a), lda, 0, kFloat32, op != 0},
-            {at(a), lda, 0, kFloat32, op == 0},
-            {at(c), ldc, 0, kFloat32, false}};
-  p.lower = uplo == 0;
-  p.upper = uplo == 1;
-  p.tf32 = of->math_mode == kMathTf32;
-  return submit(of, "cublasSsyrk", p, static_cast<u64>(n) * static_cast<u64>(n + 1) * static_cast<u64>(k));
 }
 }

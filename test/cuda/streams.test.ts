@@ -43,6 +43,18 @@ describe.skipIf(images.length === 0)('a step on some streams', () => {
 });
 
 describe.skipIf(images.length === 0 || onCard)('a step on some streams', () => {
+  it.each(['0', '9', 'two', '2x', '-1'])('refuses to have %s of them', (streams) => {
+    useImage('ptx80');
+    const { graph, outputs } = perceptron();
+    process.env.GRAMIAN_CUDA_STREAMS = streams;
+    try {
+      const refused = /\[cuda\] expected GRAMIAN_CUDA_STREAMS to be a whole number from 1 to 8, got/;
+      expect(() => compile(graph, { outputs, device: 'cuda' })).toThrow(refused);
+    } finally {
+      delete process.env.GRAMIAN_CUDA_STREAMS;
+    }
+  });
+
   it('needs every wait between them', async () => {
     useImage('ptx80');
     const { graph, outputs } = perceptron();

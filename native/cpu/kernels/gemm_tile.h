@@ -40,6 +40,15 @@ struct Tile {
   int64_t fetch_lines, fetch_skip;
 };
 
+/** Asks for the next `count` lines of what is needed soon. */
+inline void fetch_ahead(const Tile& tile, int count, const float*& fetch, int64_t& lines) {
+  for (int i = 0; i < count; ++i) {
+    __builtin_prefetch(fetch, 0, 2);
+    fetch += 16;
+    if (--lines == 0) fetch += tile.fetch_skip, lines = tile.fetch_lines;
+  }
+}
+
 template <int R, int V, bool kByRows, bool kPairs>
 GRAMIAN_PAIRS_TARGET void tile_kernel(const Tile& tile) {
   vf sum[R][V];
@@ -53,11 +62,7 @@ GRAMIAN_PAIRS_TARGET void tile_kernel(const Tile& tile) {
   const float* fetch = tile.fetch;
   int64_t lines = tile.fetch_lines;
   for (int64_t k = tile.k; k > 0; --k) {
-    for (int term = 0; term < (kPairs ? 2 : 1); ++term) {
-      __builtin_prefetch(fetch, 0, 2);
-      fetch += 16;
-      if (--lines == 0) fetch += tile.fetch_skip, lines = tile.fetch_lines;
-    }
+    fetch_ahead(tile, kPairs ? 2 : 1, fetch, lines);
     vf right[V];
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) right[v] = load(b + v * W);
@@ -104,11 +109,7 @@ GRAMIAN_PAIRS_TARGET void narrow_tile_kernel(const Tile& tile) {
   const float* fetch = tile.fetch;
   int64_t lines = tile.fetch_lines;
   for (int64_t k = tile.k; k > 0; --k) {
-    for (int term = 0; term < (kPairs ? 2 : 1); ++term) {
-      __builtin_prefetch(fetch, 0, 2);
-      fetch += 16;
-      if (--lines == 0) fetch += tile.fetch_skip, lines = tile.fetch_lines;
-    }
+    fetch_ahead(tile, kPairs ? 2 : 1, fetch, lines);
     const vf right = load(b);
     const __m256 right_half = _mm256_loadu_ps(b + W);
 #pragma GCC unroll 16

@@ -152,19 +152,27 @@ __device__ __forceinline__ void report(const Fault& fault) { atomicMin(fault.wor
 // ---------------------------------------------------------------- functions
 // The polynomials of the CPU's kernels (native/cpu/simd.h): the same bits on every device, and no local memory.
 
-/** exp(x) to about 1 ulp; 0 below -87.3, infinite above 88.7, NaN stays NaN. */
-__device__ __forceinline__ float exp_of(float x) {
-  const float clamped = fminf(fmaxf(x, -88.0f), 89.0f);
-  const float k = rintf(clamped * 1.44269504088896341f);
-  float r = fmaf(k, -0.693359375f, clamped);
-  r = fmaf(k, 2.12194440e-4f, r);
+/** x - k log(2), for exp(x) = 2^k exp(r). */
+__device__ __forceinline__ float exp_rest(float x, float k) {
+  return fmaf(k, 2.12194440e-4f, fmaf(k, -0.693359375f, x));
+}
+
+/** (exp(r) - 1 - r) / r^2 of |r| <= log(2) / 2 (Cephes' polynomial). */
+__device__ __forceinline__ float exp_terms(float r) {
   float p = 1.9875691500e-4f;
   p = fmaf(p, r, 1.3981999507e-3f);
   p = fmaf(p, r, 8.3334519073e-3f);
   p = fmaf(p, r, 4.1665795894e-2f);
   p = fmaf(p, r, 1.6666665459e-1f);
   p = fmaf(p, r, 5.0000001201e-1f);
-  p = fmaf(p, r * r, r + 1.0f);
+  return p;
+}
+
+/** exp(x) to about 1 ulp; 0 below -87.3, infinite above 88.7, NaN stays NaN. */
+__device__ __forceinline__ float exp_of(float x) {
+  const float clamped = fminf(fmaxf(x, -88.0f), 89.0f);
+  const float k = rintf(clamped * 1.44269504088896341f);
+  const float r = exp_rest(clamped, k), p = fmaf(exp_terms(r), r * r, r + 1.0f);
   // 2^k in two halves, so that k = 128 does not overflow early.
   const int exponent = static_cast<int>(k), half = exponent >> 1;
   float y = p * __int_as_float((half + 127) << 23) * __int_as_float((exponent - half + 127) << 23);

@@ -1,4 +1,4 @@
-// Parameters of few_taps.cu, and the host's call of it, which conv2d.cpp makes. Plain data for host and device code.
+// Parameters of few_taps.cu, for host and device code. The host's call of it is declared in conv2d.h.
 // The rule easy to break: chunks follow from shapes alone, because their sums are added in their order.
 #pragma once
 #include "divisor.h"

@@ -21,7 +21,7 @@ bool centred(const Call& call) { return call.number("center") != 0; }
 
 /** Enqueues z less its column means, and returns it, with rows at multiples of 16 bytes. */
 Matrix enqueue_centre(const View& z, void* memory, Queue& queue) {
-  const Matrix y{static_cast<float*>(memory), round4(z.cols), 0};
+  const Matrix y{static_cast<float*>(memory), round4(z.cols)};
   const bool wide = aligned16(z) && z.cols % 4 == 0;
   CentreParams params = {};
   params.z = z.floats();
@@ -135,7 +135,7 @@ void run_gram_grad(const Call& call, Queue& queue) {
   if (m <= kFewRows) return enqueue_few(call, params, queue);
   Product product;
   product.m = product.k = m, product.n = z.cols;
-  product.a = {params.factor, memory.pitch, 0};
+  product.a = {params.factor, memory.pitch};
   product.b = centred(call) ? enqueue_centre(z, workspace + memory.z_at, queue) : z.matrix();
   product.y = dz.matrix();
   queue.blas().product(product);

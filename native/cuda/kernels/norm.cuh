@@ -39,15 +39,8 @@ __device__ __forceinline__ Channels<V> channels_of(const Norm& norm, uint32_t ch
 /** exp(x) - 1 of x <= 0, accurate near 0; -1 below -87.3. */
 __device__ __forceinline__ float expm1_down(float x) {
   const float clamped = fmaxf(x, -87.33654f), k = rintf(clamped * 1.44269504088896341f);
-  float r = fmaf(k, -0.693359375f, clamped);
-  r = fmaf(k, 2.12194440e-4f, r);
-  float p = 1.9875691500e-4f;
-  p = fmaf(p, r, 1.3981999507e-3f);
-  p = fmaf(p, r, 8.3334519073e-3f);
-  p = fmaf(p, r, 4.1665795894e-2f);
-  p = fmaf(p, r, 1.6666665459e-1f);
-  p = fmaf(p, r, 5.0000001201e-1f);
-  p = fmaf(p, r * r, r);  // exp(r) - 1, and r is x where k is 0
+  const float r = exp_rest(clamped, k);
+  const float p = fmaf(exp_terms(r), r * r, r);  // exp(r) - 1, and r is x where k is 0
   const float power = __int_as_float((static_cast<int>(k) + 127) << 23);
   return fmaf(p, power, power - 1.0f);
 }
