@@ -9,6 +9,8 @@ import type { Box, Detection, Landmarks, Point } from './types';
 
 /** IoU from which a detection is a known face. */
 const SAME_FACE = 0.3;
+/** The same for a face that the detector missed before: what follows a half covered face drifts. */
+const DRIFTED_FACE = 0.1;
 /** Peak-to-sidelobe ratio that counts as full confidence; faces that are followed well have 20 to 200. */
 const SURE = 20;
 /** Confidence below which a face stays where it was and the detector is called. */
@@ -20,6 +22,8 @@ const UNSURE = 0.5;
 const PATIENCE = { least: 4, most: 15 } as const;
 /** The same where the tracker is unsure too. */
 const UNSURE_PATIENCE = 2;
+/** Frames in which a face that was given up gets its number back when the detector sees a face where it was last. */
+const REMEMBERED = 90;
 
 /** What is remembered of a face. */
 export interface Known {
@@ -33,6 +37,12 @@ export interface Known {
   /** Detections in a row that missed it. */
   readonly missed: number;
   readonly reading: Reading;
+}
+
+/** A face that was given up, and the frames since. */
+interface Lost {
+  readonly face: Known;
+  readonly frames: number;
 }
 
 /** The landmarks as their box moved and grew. */
@@ -61,18 +71,43 @@ function inside({ x, y, width, height }: Box, frame: GrayFrame): boolean {
   return cx >= 0 && cy >= 0 && cx < frame.width && cy < frame.height;
 }
 
+/** Which known face each box is. The best pairs come first, and none that drifted takes the place of one that did not. */
+function partnersOf(boxes: readonly Box[], inView: readonly Known[], lost: readonly Known[]): (Known | undefined)[] {
+  const partners: (Known | undefined)[] = boxes.map(() => undefined);
+  const match = (faces: readonly Known[], least: number): void => {
+    const free = faces.filter((face) => !partners.includes(face));
+    const open = boxes.flatMap((box, index) => (partners[index] ? [] : [{ box, index }]));
+    const pairs = matchBoxes(
+      free.map(({ seen }) => seen.box),
+      open.map(({ box }) => box),
+      least,
+    );
+    open.forEach(({ index }, at) => {
+      partners[index] = free[pairs[at]!];
+    });
+  };
+  match([...inView, ...lost], SAME_FACE);
+  match(
+    inView.filter(({ missed }) => missed > 0),
+    DRIFTED_FACE,
+  );
+  return partners;
+}
+
 export class KnownFaces {
   /** In the order of their ids. */
   readonly faces: readonly Known[];
+  readonly #lost: readonly Lost[];
   readonly #lastId: number;
 
-  private constructor(faces: readonly Known[], lastId: number) {
+  private constructor(faces: readonly Known[], lost: readonly Lost[], lastId: number) {
     this.faces = faces;
+    this.#lost = lost;
     this.#lastId = lastId;
   }
 
   static none(): KnownFaces {
-    return new KnownFaces([], 0);
+    return new KnownFaces([], [], 0);
   }
 
   get size(): number {
@@ -105,37 +140,42 @@ export class KnownFaces {
     });
     return new KnownFaces(
       moved.filter(({ seen }) => inside(seen.box, frame)),
+      this.#lost.map(({ face, frames }) => ({ face, frames: frames + 1 })).filter(({ frames }) => frames <= REMEMBERED),
       this.#lastId,
     );
   }
 
   /**
-   * What the detector saw in the frame that they were followed to: it takes the numbers of the faces it overlaps with, the
-   * rest gets new ones, and a face it missed stays for a while.
+   * What the detector saw in the frame that they were followed to: it takes the numbers of the faces it overlaps with, or of
+   * those given up there not long ago; the rest gets new ones, and a face it missed stays for a while.
    */
   async meet(frame: GrayFrame, tracker: KcfTracker, detections: readonly Detection[]): Promise<KnownFaces> {
     const boxes = detections.map(({ box }) => box);
-    const partners = matchBoxes(
-      this.faces.map(({ seen }) => seen.box),
-      boxes,
-      SAME_FACE,
-    );
+    const lostFaces = this.#lost.map(({ face }) => face);
+    const partners = partnersOf(boxes, this.faces, lostFaces);
     const tracks = await tracker.start(frame, boxes);
     let lastId = this.#lastId;
     const met = detections.map((seen, index): Known => {
-      const partner = this.faces[partners[index]!];
+      const partner = partners[index];
       const fresh = { seen, track: tracks[index]!, confidence: 1, missed: 0 };
       if (partner) return { ...partner, ...fresh, sightings: partner.sightings + 1 };
       lastId += 1;
       return { id: lastId, reading: {}, sightings: 1, ...fresh };
     });
-    const kept = this.faces
-      .filter((_, index) => !partners.includes(index))
-      .map((face) => ({ ...face, missed: face.missed + 1 }))
-      .filter(stays)
-      .filter(({ seen }) => boxes.every((box) => iou(box, seen.box) < SAME_FACE));
+    const missed = this.faces
+      .filter((face) => !partners.includes(face))
+      .map((face) => ({ ...face, missed: face.missed + 1 }));
+    // Where another face is seen, this one is behind it.
+    const hidden = ({ seen }: Known): boolean => boxes.some((box) => iou(box, seen.box) >= SAME_FACE);
+    const kept = missed.filter((face) => stays(face) && !hidden(face));
+    const lost = [
+      ...this.#lost.filter(({ face }) => !partners.includes(face)),
+      // What was read of it will be old when it is seen again.
+      ...missed.filter((face) => !kept.includes(face)).map((face) => ({ face: { ...face, reading: {} }, frames: 0 })),
+    ];
     return new KnownFaces(
       [...met, ...kept].sort((a, b) => a.id - b.id),
+      lost,
       lastId,
     );
   }
@@ -144,6 +184,7 @@ export class KnownFaces {
   reading(readings: readonly Reading[]): KnownFaces {
     return new KnownFaces(
       this.faces.map((face, index) => ({ ...face, reading: readings[index]! })),
+      this.#lost,
       this.#lastId,
     );
   }
