@@ -2,6 +2,7 @@
 // Users call it; `gramian watch` and the page are built on it. The rule easy to break: it owns its networks, and every
 // stream over them ends with it.
 import { AbortError, ArgumentError } from '../errors';
+import { checkCrop } from './crop';
 import { type KcfOptions, KcfTracker } from './kcf';
 import { FaceStream } from './stream';
 import type { StreamParts } from './streamParts';
@@ -45,6 +46,7 @@ export class Recognizer {
     if (!(smoothing >= 0 && smoothing < 1)) {
       throw new ArgumentError(`[Recognizer] smoothing is a number from 0 to below 1, got ${smoothing}`);
     }
+    for (const network of [classifier, attributes]) if (network) checkCrop('Recognizer', network.crop);
     this.#parts = {
       ...{ detector, detectEvery, smoothing, disposed: false },
       ...(classifier ? { classifier } : {}),

@@ -110,11 +110,30 @@ describe('Recognizer', () => {
       { ...plainFrame(), width: 63 },
       { ...plainFrame(), height: 0 },
       { ...plainFrame(), channels: 4 },
+      plainFrame(65_537, 1),
       { ...plainFrame(), pixels: [1, 2] },
       undefined,
     ];
     for (const frame of wrong) await expect(recognizer.process(frame as Image)).rejects.toThrow(ArgumentError);
     expect((await recognizer.process(plainFrame())).index).toBe(0);
+  });
+
+  it.each([
+    ['a box without an area', [{ box: box(1, 2, -3, 4), score: 1 }], '-3x4 at (1, 2)'],
+    ['a box that is nowhere', [{ box: box(Number.NaN, 2), score: 1 }], '10x10 at (NaN, 2)'],
+    ['points that are nowhere', [{ box: box(1, 2), score: 1, landmarks: {} }], 'finite points'],
+    ['no box', [{ score: 1 }], 'undefinedxundefined'],
+    ['no array', undefined, 'to answer an array, got undefined'],
+  ])('refuses %s of a detector by its name, and goes on', async (_, wrong, says) => {
+    const detector = fakeDetector((call) => (call === 1 ? (wrong as never) : driftingFaces(0)));
+    using recognizer = new Recognizer({ detector, detectEvery: 1 });
+    await recognizer.process(plainFrame(200, 100));
+    const refused = recognizer.process(plainFrame(200, 100));
+    await expect(refused).rejects.toThrow(ArgumentError);
+    await expect(refused).rejects.toThrow('the detector "fake"');
+    await expect(refused).rejects.toThrow(says);
+    const { index, faces } = await recognizer.process(plainFrame(200, 100));
+    expect([index, faces.map(({ id }) => id)]).toEqual([1, [1, 2]]);
   });
 
   it('ends by the signal, by what the source throws, and by dispose', async () => {
