@@ -85,12 +85,18 @@ export class Recognizer {
       if (signal?.aborted) throw new AbortError('[frames] stopped by the caller', answered, { cause: signal.reason });
     };
     check();
-    for await (const frame of source) {
+    try {
+      for await (const frame of source) {
+        check();
+        const faces = await stream.process(frame);
+        answered += 1;
+        yield faces;
+        check();
+      }
+    } catch (error) {
+      // Ctrl-C ends ffmpeg too, whose complaint is then not the reason.
       check();
-      const faces = await stream.process(frame);
-      answered += 1;
-      yield faces;
-      check();
+      throw error;
     }
   }
 

@@ -154,6 +154,15 @@ describe('Recognizer', () => {
       throw new RangeError('the camera is gone');
     };
     await expect(collected(recognizer.frames(broken()))).rejects.toThrow('the camera is gone');
+    // What a source says once it is stopped is not why the loop ends.
+    const stopped = new AbortController();
+    const stopping = async function* () {
+      yield plainFrame();
+      stopped.abort();
+      throw new RangeError('the camera is gone');
+    };
+    const waiting = collected(recognizer.frames(stopping(), { signal: stopped.signal }));
+    await expect(waiting).rejects.toMatchObject({ name: 'AbortError', completedSteps: 1 });
     recognizer.dispose();
     recognizer.dispose();
     expect(detector.disposed).toBe(true);
