@@ -33,6 +33,11 @@ export class GrayFrame {
     return this.#pyramid.show(image);
   }
 
+  /** Lets go of the image; nothing may be cut before another one is shown. */
+  release(): void {
+    this.#pyramid.release();
+  }
+
   /** Cuts the square of `side` frame pixels about (x, y) and scales it (bilinear) to `out`, count x count grey pixels. */
   patch(x: number, y: number, side: number, count: number, out: Uint8Array): void {
     const step = side / count;

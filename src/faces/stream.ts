@@ -1,7 +1,7 @@
 // The memory of one stream of frames: which faces are known, by what numbers, and how a frame is worked off: follow the known
 // faces, look for faces at every sixth frame or where one is about to be lost, then cut and classify them all at once. Made by
 // recognizer.ts. The rule easy to break: a frame's faces follow from the frames before it, so frames are worked off one after
-// the other, in the order they were handed over, and a frame that fails changes nothing.
+// the other, in the order they were handed over, and a frame that fails changes nothing. No frame is held once it is answered.
 import { performance } from 'node:perf_hooks';
 import { ArgumentError, DisposedError } from '../errors';
 import { GrayFrame } from './grayFrame';
@@ -73,9 +73,17 @@ export class FaceStream {
     if (this.#parts.disposed) throw new DisposedError('[process] the recogniser was disposed of');
     checkImage('process', frame);
     const watch = new Stopwatch();
-    const { detector, tracker, detectEvery } = this.#parts;
     const gray = await watch.measure('track', () => GrayFrame.of(frame, this.#gray));
     this.#gray = gray;
+    try {
+      return await this.#answered(frame, gray, watch);
+    } finally {
+      gray.release();
+    }
+  }
+
+  async #answered(frame: Image, gray: GrayFrame, watch: Stopwatch): Promise<FaceFrame> {
+    const { detector, tracker, detectEvery } = this.#parts;
     const followed = await watch.measure('track', () => this.#known.follow(gray, tracker));
     const detected =
       followed.size === 0 || this.#undetected + 1 >= detectEvery || followed.unsure || followed.size < this.#known.size;

@@ -1,6 +1,6 @@
 // The live page's WebSockets: opening, caps, and the way of a frame from a message to its answer. server.ts hands over
-// upgrades that the guard let pass. The rule easy to break: a frame lives in memory until it is answered or dropped and
-// is written nowhere.
+// upgrades that the guard let pass. The rule easy to break: a frame is held until it is answered or dropped, no longer,
+// and is written nowhere.
 import type { IncomingMessage } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import type { Duplex } from 'node:stream';

@@ -1,11 +1,14 @@
 // Streams of frames: numbers of faces, order of answers, ends. The networks are fakes.
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { AbortError, ArgumentError, DisposedError } from '../../src/errors';
 import { iou } from '../../src/faces/image';
 import { matchBoxes } from '../../src/faces/matching';
 import { Recognizer } from '../../src/faces/recognizer';
 import type { FaceFrame, Image } from '../../src/faces/types';
-import { driftingFaces, fakeDetector, plainFrame } from './fakes';
+import { driftingFaces, fakeClassifier, fakeDetector, plainFrame } from './fakes';
 
 const box = (x: number, y: number, width = 10, height = 10) => ({ x, y, width, height });
 
@@ -102,6 +105,31 @@ describe('Recognizer', () => {
     await recognizer.process(plainFrame());
     expect((await other.process(plainFrame())).faces.map(({ id }) => id)).toEqual([1, 2]);
     expect((await recognizer.process(plainFrame())).index).toBe(1);
+  });
+
+  it.each([
+    ['grey', 1],
+    ['coloured', 3],
+  ] as const)('holds no %s frame that was answered or failed', async (_, channels) => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    const detector = fakeDetector((call) => {
+      if (call === 1) throw new RangeError('the detector failed');
+      return driftingFaces(0);
+    });
+    using recognizer = new Recognizer({ detector, detectEvery: 1, classifier: fakeClassifier(['a', 'b'], 0) });
+    const looked = async (): Promise<WeakRef<Uint8Array>> => {
+      const pixels = new Uint8Array(64 * 48 * channels);
+      await recognizer.process({ pixels, width: 64, height: 48, channels }).catch(() => undefined);
+      return new WeakRef(pixels);
+    };
+    for (let call = 0; call < 3; call += 1) {
+      const held = await looked();
+      await setImmediate();
+      collectGarbage();
+      expect(held.deref()).toBeUndefined();
+    }
+    expect(detector.calls).toBe(3);
   });
 
   it('goes on after a frame that it refused', async () => {
