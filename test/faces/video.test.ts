@@ -1,7 +1,7 @@
 // Frames of folders and films, and the drawn result. The films come from a stand-in for ffmpeg that writes what ffmpeg would; with
 // ffmpeg installed, it decodes a real one too.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -252,5 +252,19 @@ describe('photographs', () => {
       [0, 1, 2].map((index) => path.join(out, `frame-00000${index}.png`)),
     );
     for (const { annotated: file } of frames) expect(existsSync(file!)).toBe(true);
+  });
+
+  it('frames are not drawn into their own folder, whose names they might take', async () => {
+    using recognizer = new Recognizer({ detector: fakeDetector(() => []) });
+    const source = path.join(folder, 'frames');
+    const alias = path.join(folder, 'alias');
+    symlinkSync(source, alias);
+    const before = readdirSync(source);
+    for (const out of [source, `${source}/../frames/`, alias]) {
+      const drawn = collected(framesWith(recognizer, source, { out }));
+      await expect(drawn).rejects.toThrow(ArgumentError);
+      await expect(drawn).rejects.toThrow('[watch] expected a folder other than that of the frames');
+    }
+    expect(readdirSync(source)).toEqual(before);
   });
 });
