@@ -5,6 +5,7 @@ import { ArgumentError } from '../errors';
 import { HOG_CELL, HOG_CHANNELS, hog } from '../pixels';
 import { blended, CorrelationFilter, type FilterOptions, type Template, type Where } from './correlation';
 import type { GrayFrame } from './grayFrame';
+import { checkFace } from './image';
 import type { Box } from './types';
 
 export interface KcfOptions {
@@ -115,6 +116,9 @@ export class KcfTracker {
     const { features = 'hog', kernel = 'gaussian', padding = 2.5, scaleStep = 1.05, threads } = options;
     const defaults = DEFAULTS[features];
     if (!defaults) throw new ArgumentError(`[KcfTracker] features are hog or gray, got ${String(features)}`);
+    if (kernel !== 'gaussian' && kernel !== 'linear') {
+      throw new ArgumentError(`[KcfTracker] kernel is gaussian or linear, got ${String(kernel)}`);
+    }
     const { cells = defaults.cells, learningRate = defaults.learningRate } = options;
     if (!(padding >= 1 && padding <= 10)) {
       throw new ArgumentError(`[KcfTracker] padding is a number from 1 to 10, got ${padding}`);
@@ -148,8 +152,9 @@ export class KcfTracker {
     return this.#cells * (this.#hog ? HOG_CELL : 1);
   }
 
-  /** Starts to follow the faces in these boxes. */
+  /** Starts to follow the faces in these boxes. Rejects with ArgumentError for a box without an area. */
   async start(frame: GrayFrame, boxes: readonly Box[]): Promise<Track[]> {
+    for (const box of boxes) checkFace('KcfTracker.start', { box });
     const templates = await this.#learn(frame, boxes);
     return boxes.map((box, index) => ({ box, peakToSidelobe: Infinity, template: templates[index]! }));
   }

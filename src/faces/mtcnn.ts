@@ -202,7 +202,9 @@ export class Mtcnn implements Detector {
     const { pyramid, boxes } = await this.#candidates('detect', image, 'onet');
     if (boxes.length === 0) return [];
     const decided = await this.#judge(this.#output, pyramid, boxes, ONET_SIDE, this.#options.thresholds[2]);
-    const faces = decided.map((candidate) => ({ ...candidate, box: corrected(candidate) }));
+    const faces = decided
+      .map((candidate) => ({ ...candidate, box: corrected(candidate) }))
+      .filter(({ box }) => usable(box, image.width, image.height));
     return suppressed(faces, BEHIND_ONET, 'min').map(({ box, score, landmarks }) => ({
       ...{ box, score },
       ...(landmarks ? { landmarks } : {}),

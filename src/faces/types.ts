@@ -60,7 +60,7 @@ export interface CropOptions {
    * side filled up with black. `stretched`: the whole box, both sides filled.
    */
   readonly fit: 'aligned' | 'square' | 'padded' | 'stretched';
-  /** Share of the box's extent that is added around it, half on each side; 0 by default. */
+  /** Share of the box's extent that is added around it, half on each side; above -1, 0 by default. */
   readonly margin?: number;
 }
 
