@@ -217,6 +217,19 @@ describe('folder', () => {
     expect([train.count, test.count]).toEqual([9, 2]);
     expect(notes.join()).toMatch(/2 of 11 images were split off by seed 3/);
   });
+  it('splits a folder the same way under any limit, so that no image is trained on and tested on', async () => {
+    const whole = join(folder, 'whole');
+    for (let i = 0; i < 30; i++) await picture(join(whole, i % 2 ? 'odd' : 'even', `${i}.png`), [8 * i, 8 * i, 8 * i]);
+    const shades = ({ images }: { images: Uint8Array }) => [...images].filter((_, at) => at % 24 === 0);
+    const full = await loadData(`folder:${whole}`);
+    expect([full.train.count, full.test.count]).toEqual([24, 6]);
+    for (const limit of [1, 5, 6, 10, 29]) {
+      const { train, test, notes } = await loadData(`folder:${whole}`, { limit });
+      expect(shades(train)).toEqual(shades(full.train).slice(0, limit));
+      expect(shades(test)).toEqual(shades(full.test).slice(0, limit));
+      expect(notes).toEqual(full.notes);
+    }
+  });
   it('names files and folders that are wrong', async () => {
     const bad = join(folder, 'bad');
     await picture(join(bad, 'a', '1.png'), [1, 2, 3]);
@@ -236,6 +249,7 @@ describe('folder', () => {
   it('refuses an image of too many pixels', async () => {
     const huge = join(folder, 'huge');
     await picture(join(huge, 'a', '1.png'), [0, 0, 0], 16_000, 6_000);
+    await picture(join(huge, 'a', '2.png'), [0, 0, 0]);
     await expect(loadData(`folder:${huge}`, { size: 4 })).rejects.toThrow(/cannot be decoded: .*pixel limit/);
   });
   it('says what to install when sharp is missing', async () => {
