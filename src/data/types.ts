@@ -124,6 +124,14 @@ export function takeFirst(dataset: ImageDataset, n: number): ImageDataset {
   };
 }
 
+/** Grey images with that many equal channels, for a network that reads colour; others as they are. */
+export function withChannels(data: ImageDataset, channels: number): ImageDataset {
+  if (data.channels !== 1 || channels === 1) return data;
+  const images = new Uint8Array(data.images.length * channels);
+  for (let place = 0; place < images.length; place += 1) images[place] = data.images[Math.floor(place / channels)]!;
+  return { ...data, images, channels };
+}
+
 /** The samples of the given indices, copied, in that order. */
 export function select<T extends Dataset>(dataset: T, indices: ArrayLike<number>, name = dataset.name): T {
   const { count, labels, groups } = dataset;

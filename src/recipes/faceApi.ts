@@ -12,7 +12,7 @@ import { FACE_API_EXPRESSIONS, FACE_API_PIXELS, faceExpressionNet } from '../mod
 import { compileModel, type Weights } from '../train/compileModel';
 import { logitsOnly, predictClasses } from '../train/evaluator';
 import { COMPARISON, comparisonCells, divergences, type Group, stepChart, testChart } from './charts';
-import { faces, withChannels } from './data';
+import { faces } from './data';
 import type { Recipe } from './recipe';
 import type { RecipeRun } from './run';
 import type { Trial } from './trial';
@@ -96,8 +96,7 @@ export const recipe: Recipe = {
     'the net as published tells most drawings apart; BP gains most by fine-tuning; from nothing neither learns as fast',
   async run(run) {
     const weights = await faceApiWeights('face_expression', run.options.weights);
-    const data = await faces(run, { counts: COUNTS, size: [112, 112] });
-    const [train, test] = [withChannels(data.train, 3), withChannels(data.test, 3)];
+    const { train, test } = await faces(run, { counts: COUNTS, size: [112, 112], channels: 3 });
     run.expect(WAYS.length * run.at(SEEDS));
     const asItIs = await accuracyAsPublished(run, weights, test);
     const groups = await trainWays(run, weights, train, test);

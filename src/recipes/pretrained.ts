@@ -2,11 +2,10 @@
 // MNIST. Called by transfer.ts and allSystems.ts. The rule easy to break: a report names where the weights come from.
 import { join } from 'node:path';
 import { loadData } from '../data/load';
-import { type ImageDataset, takeFirst } from '../data/types';
+import { type ImageDataset, takeFirst, withChannels } from '../data/types';
 import { DataError } from '../errors';
 import { type ModelFunction, models, type ResnetOptions, resnet18, resnet50, resnet101 } from '../models';
 import { type Weights, weightsAt } from '../train/compileModel';
-import { withChannels } from './data';
 import type { RecipeRun } from './run';
 
 const NETS = { resnet18, resnet50, resnet101 } as const;

@@ -7,7 +7,7 @@ import { ArgumentError } from '../errors';
 import type { Evaluation } from '../report/events';
 import { loadRun } from './checkpoint';
 import { compileRun, loadModel } from './compileModel';
-import { logitsOnly, predictClasses } from './evaluator';
+import { imageChannels, logitsOnly, predictClasses } from './evaluator';
 import { evaluate as scores } from './metrics';
 
 export interface EvaluateOptions {
@@ -41,7 +41,9 @@ function labelsOf({ labels, classes }: ImageDataset, classNames: readonly string
 export async function evaluate(run: string, options: EvaluateOptions): Promise<Evaluation> {
   const saved = await loadRun(run);
   const { spec, config, classNames } = saved.state;
-  const splits = await loadData(options.data, { seed: config.seed, size: [spec.input[0], spec.input[1]] });
+  const [height, width] = spec.input;
+  const reads = { size: [height, width] as const, channels: imageChannels(spec) };
+  const splits = await loadData(options.data, { seed: config.seed, ...reads });
   const whole = splits[options.split];
   if (!whole) throw new ArgumentError(`[eval] ${options.data} has no ${options.split} split`);
   const data = options.limit === undefined ? whole : takeFirst(whole, options.limit);

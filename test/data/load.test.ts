@@ -207,6 +207,25 @@ describe('folder', () => {
     // Rec. 709 luminance in linear light: blue is darker than red.
     expect(train.images[9 * train.labels.indexOf(0)]).toBeLessThan(train.images[9 * train.labels.indexOf(1)]!);
   });
+  it('repeats the channel of grey data where colour is asked for', async () => {
+    const [grey, colour] = [await loadData('synthetic:9'), await loadData('synthetic:9', { channels: 3, limit: 4 })];
+    expect([colour.train.channels, colour.train.count, colour.train.images.length]).toEqual([3, 4, 4 * 48 * 48 * 3]);
+    for (const at of [0, 1, 5000]) {
+      expect([...colour.train.images.subarray(3 * at, 3 * at + 3)]).toEqual(Array(3).fill(grey.train.images[at]));
+    }
+    const odd = { channels: 2 as 1 };
+    await expect(loadData('synthetic:9', odd)).rejects.toThrow('[loadData] channels is 1 or 3, got 2');
+    const idx = join(folder, 'colour');
+    mkdirSync(idx);
+    for (const part of ['train', 't10k']) {
+      await writeIdx(join(idx, `${part}-images-idx3-ubyte`), [2, 2, 2, 3], new Uint8Array(24));
+      await writeIdx(join(idx, `${part}-labels-idx1-ubyte`), [2], Uint8Array.of(0, 1));
+    }
+    expect((await loadData(`idx:${idx}`, { channels: 3 })).test.channels).toBe(3);
+    await expect(loadData(`idx:${idx}`, { channels: 1 })).rejects.toThrow(
+      /expected images of 1 channels, these have 3/,
+    );
+  });
   it('asks for a size when images differ', async () => {
     await expect(loadData(`folder:${root}`)).rejects.toThrow(/images are 8x12 but those of .* 4x6: give a size/);
     await picture(join(root, 'train', 'red', '9.png'), [1, 1, 1], 7, 7);

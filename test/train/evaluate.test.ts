@@ -1,14 +1,19 @@
 // Runs evaluated on data: classes are matched by name, and images come in the channels that the run's network reads.
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { EXPRESSIONS } from '../../src/data/types';
 import { ArgumentError } from '../../src/errors';
 import { modelNamed } from '../../src/models';
+import type { TrainEvent } from '../../src/report/events';
+import { loadCheckpoint } from '../../src/train/checkpoint';
 import { compileModel } from '../../src/train/compileModel';
 import { evaluate } from '../../src/train/evaluate';
+import { networkInput } from '../../src/train/featureMaps';
 import { importRun } from '../../src/train/importRun';
 import { saveSafetensors } from '../../src/train/safetensors';
+import { train } from '../../src/train/train';
 import { tempFolder } from '../data/tempFolder';
 
 const folder = tempFolder();
@@ -43,6 +48,48 @@ async function pictures(name: string, counts: Readonly<Record<string, number>>):
   return `folder:${join(folder, name)}`;
 }
 
+describe('training from a run that reads colour', () => {
+  it('reads colour and scales pixels as the run did, also when it goes on', async () => {
+    const data = await pictures('xyz', { x: 4, y: 4, z: 4 });
+    const shared = { model, data, method: 'bp', batch: 4, epochs: 2, input: [8, 8] } as const;
+    const init = await runOf('start', ['a', 'b'], 3);
+    const whole = join(folder, 'whole');
+    await train({ ...shared, init, out: whole }, { onEvent: () => {} });
+    const { state, tensors } = await loadCheckpoint(join(whole, 'last.safetensors'));
+    expect(state.spec).toEqual({ classes: 3, input: [8, 8, 3], mean: [0.5], std: [0.25] });
+    const parts = join(folder, 'parts');
+    const stop = new AbortController();
+    const onEvent = (event: TrainEvent): void => void (event.event === 'epoch' && stop.abort());
+    await train({ ...shared, init, out: parts }, { onEvent, signal: stop.signal });
+    // What it started from is not asked for again.
+    rmSync(init, { recursive: true });
+    await train({ ...shared, init, out: parts, resume: true }, { onEvent: () => {} });
+    expect((await loadCheckpoint(join(parts, 'last.safetensors'))).tensors).toEqual(tensors);
+    expect(await evaluate(parts, { data, split: 'test' })).toEqual(await evaluate(whole, { data, split: 'test' }));
+  });
+
+  it('takes the channels it is told, and those of a checkpoint', async () => {
+    const shared = { model, data: 'synthetic:40', batch: 8, epochs: 1, input: [8, 8], limit: 16 } as const;
+    const [told, same] = [join(folder, 'told'), join(folder, 'same')];
+    await train({ ...shared, channels: 3, out: told }, { onEvent: () => {} });
+    await train({ ...shared, seed: 2, init: join(told, 'best.safetensors'), out: same }, { onEvent: () => {} });
+    const [a, b] = await Promise.all([told, same].map((run) => loadCheckpoint(join(run, 'last.safetensors'))));
+    expect(a!.state.spec.input).toEqual([8, 8, 3]);
+    expect(b!.state.spec).toEqual(a!.state.spec);
+    const wrong = { ...shared, channels: 2 as 1, out: told };
+    await expect(train(wrong, { onEvent: () => {} })).rejects.toThrow('channels is 1 or 3, got 2');
+  });
+});
+
+describe('the image of a report', () => {
+  it('is scaled by one number for all channels or one for each', () => {
+    const data = { images: Uint8Array.of(51, 102, 153), height: 1, width: 1, channels: 3 };
+    const spec = { classes: 2, input: [1, 1, 3], mean: [0.1, 0.2, 0.3], std: [0.5] } as const;
+    const values = [...networkInput(data, 0, spec), ...networkInput(data, 0, { ...spec, mean: [0], std: [1, 2, 3] })];
+    expect(values.map((value) => Number(value.toFixed(6)))).toEqual([0.2, 0.4, 0.6, 0.2, 0.2, 0.2]);
+  });
+});
+
 describe('evaluation', () => {
   let data: string;
   beforeAll(async () => {
@@ -66,6 +113,16 @@ describe('evaluation', () => {
     // The same network: what the one calls a, the other calls b.
     expect(other.accuracy).toBeCloseTo(1 - one.accuracy, 12);
     expect(one.accuracy).not.toBeCloseTo(0.5, 2);
+  });
+
+  it('brings images to the channels the run reads', async () => {
+    const colour = await runOf('colour-run', ['a', 'b'], 3);
+    const scores = await evaluate(colour, { data, split: 'test' });
+    expect(scores.classes.map(({ support }) => support)).toEqual([5, 2]);
+    // Grey data too, and no longer than its first images.
+    const faces = await runOf('faces-run', [...EXPRESSIONS], 3);
+    const grey = await evaluate(faces, { data: 'synthetic:40', split: 'test', limit: 3 });
+    expect(grey.classes.reduce((sum, { support }) => sum + support, 0)).toBe(3);
   });
 
   it('takes data that lacks a class, and refuses data that has one more', async () => {
