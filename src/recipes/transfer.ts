@@ -78,7 +78,7 @@ function report(run: RecipeRun, rows: readonly Row[], origin: string): void {
       row.net,
       CHANGES[row.change],
       accuracyOf(row),
-      meanOf(row.results.map(({ epochs }) => epochs.at(-1)!.trainAccuracy)),
+      meanOf(row.results.map(({ epochs }) => epochs.at(-1)!.trainAccuracy ?? Number.NaN)),
       meanOf(row.results.map(({ timing }) => timing.secondsPerStep)),
       row.change === 'nothing' ? null : SFEW_TRANSFER[row.net][row.change],
     ]),

@@ -210,33 +210,31 @@ async function openRun(config: TrainConfig, hooks: TrainHooks): Promise<Run> {
   const spec = networkSpec(config, data.train, known);
   mkdirSync(config.out, { recursive: true });
   const trainer = createTrainer(config, spec, data.train);
-  const state = saved?.state as LoopState | undefined;
-  const callbacks = callbacksOf(config, data.train, hooks);
-  for (const callback of callbacks) {
-    const own = state?.callbacks?.[callback.name];
-    if (own !== undefined) await callback.resume(own, trainer);
+  try {
+    const state = saved?.state as LoopState | undefined;
+    const callbacks = callbacksOf(config, data.train, hooks);
+    for (const callback of callbacks) {
+      const own = state?.callbacks?.[callback.name];
+      if (own !== undefined) await callback.resume(own, trainer);
+    }
+    if (saved) await restore(last, trainer, saved.tensors);
+    else if (start) await transferWeights(trainer, start.weights, { from: config.init! });
+    const step = state?.step ?? 0;
+    const log = new RunLog(config.out, { resume: saved !== undefined, step, args: config });
+    const run: Run = {
+      ...{ config, spec, data, trainer, log, hooks, callbacks, step },
+      best: state?.best ?? { accuracy: -1, epoch: -1 },
+      unevaluated: state?.unevaluated,
+      finished: state?.finished ?? { epochs: 0, step: 0 },
+      stopped: state?.stopped ?? false,
+    };
+    for (const text of data.notes) emit(run, { event: 'note', text });
+    if (config.resume && !saved) emit(run, { event: 'note', text: `no checkpoint in ${config.out}: starting anew` });
+    return run;
+  } catch (error) {
+    trainer.dispose();
+    throw error;
   }
-  if (saved) await restore(last, trainer, saved.tensors);
-  else if (start) await transferWeights(trainer, start.weights, { from: config.init! });
-  const step = state?.step ?? 0;
-  const log = new RunLog(config.out, { resume: saved !== undefined, step, args: config });
-  const run: Run = {
-    config,
-    spec,
-    data,
-    trainer,
-    log,
-    hooks,
-    callbacks,
-    step,
-    best: state?.best ?? { accuracy: -1, epoch: -1 },
-    unevaluated: state?.unevaluated,
-    finished: state?.finished ?? { epochs: 0, step: 0 },
-    stopped: state?.stopped ?? false,
-  };
-  for (const text of data.notes) emit(run, { event: 'note', text });
-  if (config.resume && !saved) emit(run, { event: 'note', text: `no checkpoint in ${config.out}: starting anew` });
-  return run;
 }
 
 /** Settings that may change between a run and its resumption: where and how fast. */

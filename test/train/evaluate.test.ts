@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { EXPRESSIONS } from '../../src/data/types';
 import { ArgumentError } from '../../src/errors';
 import { modelNamed } from '../../src/models';
@@ -14,6 +14,7 @@ import { networkInput } from '../../src/train/featureMaps';
 import { importRun } from '../../src/train/importRun';
 import { saveSafetensors } from '../../src/train/safetensors';
 import { train } from '../../src/train/train';
+import { Trainer } from '../../src/train/trainer';
 import { tempFolder } from '../data/tempFolder';
 
 const folder = tempFolder();
@@ -76,6 +77,11 @@ describe('training from a run that reads colour', () => {
     const [a, b] = await Promise.all([told, same].map((run) => loadCheckpoint(join(run, 'last.safetensors'))));
     expect(a!.state.spec.input).toEqual([8, 8, 3]);
     expect(b!.state.spec).toEqual(a!.state.spec);
+    const dispose = vi.spyOn(Trainer.prototype, 'dispose');
+    const grey = { ...shared, channels: 1, init: told, out: join(folder, 'grey') } as const;
+    await expect(train(grey, { onEvent: () => {} })).rejects.toThrow(/expected ".*" of shape 3x3x1x/);
+    expect(dispose).toHaveBeenCalledTimes(1);
+    dispose.mockRestore();
     const wrong = { ...shared, channels: 2 as 1, out: told };
     await expect(train(wrong, { onEvent: () => {} })).rejects.toThrow('channels is 1 or 3, got 2');
   });
