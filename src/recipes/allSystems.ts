@@ -1,6 +1,6 @@
 // Every system of the five papers on the same faces with 10 % wrong labels, each by its own method: accuracy, seconds a step,
 // memory, beside what the papers print.
-// Cost: smoke seconds; small about 25 minutes on two cores; full days. Seed 1.
+// Cost: smoke seconds; small about 41 minutes on two cores; full days. Seed 1.
 // Expected: nothing like the papers' gaps: on equal data the systems lie within some points, the largest are not the best.
 import { type Dataset, type ImageDataset, withChannels } from '../data/types';
 import { CheckpointError, DataError } from '../errors';
@@ -138,7 +138,7 @@ export const recipe: Recipe = {
   name: 'all-systems',
   title: 'Every system on the same faces with 10 % wrong labels',
   reproduces: 'the five papers’ accuracies, on equal data',
-  cost: { smoke: 'seconds', small: 'about 25 minutes', full: 'days' },
+  cost: { smoke: 'seconds', small: 'about 41 minutes', full: 'days' },
   seed: 1,
   expected: 'on equal data the systems lie closer together than their papers say, and size does not decide',
   async run(run) {
