@@ -328,6 +328,11 @@ describe('train', () => {
     expect(engine.trained[0]).not.toHaveProperty('threads');
   });
 
+  it('hands over channels as a number', async () => {
+    const { engine } = await cli('train --data folder:photos --channels 3');
+    expect(engine.trained[0]).toMatchObject({ channels: 3 });
+  });
+
   it('hands over lists of names, rates and milestones', async () => {
     const lists = '--freeze *,!head --rates head=10,stem=.5 --schedule milestones --milestones 100,120';
     const { engine } = await cli(`train --data mnist ${lists} --remove-from 50 --init runs/source`);

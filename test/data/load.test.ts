@@ -207,6 +207,25 @@ describe('folder', () => {
     // Rec. 709 luminance in linear light: blue is darker than red.
     expect(train.images[9 * train.labels.indexOf(0)]).toBeLessThan(train.images[9 * train.labels.indexOf(1)]!);
   });
+  it('repeats the channel of grey data where colour is asked for', async () => {
+    const [grey, colour] = [await loadData('synthetic:9'), await loadData('synthetic:9', { channels: 3, limit: 4 })];
+    expect([colour.train.channels, colour.train.count, colour.train.images.length]).toEqual([3, 4, 4 * 48 * 48 * 3]);
+    for (const at of [0, 1, 5000]) {
+      expect([...colour.train.images.subarray(3 * at, 3 * at + 3)]).toEqual(Array(3).fill(grey.train.images[at]));
+    }
+    const odd = { channels: 2 as 1 };
+    await expect(loadData('synthetic:9', odd)).rejects.toThrow('[loadData] channels is 1 or 3, got 2');
+    const idx = join(folder, 'colour');
+    mkdirSync(idx);
+    for (const part of ['train', 't10k']) {
+      await writeIdx(join(idx, `${part}-images-idx3-ubyte`), [2, 2, 2, 3], new Uint8Array(24));
+      await writeIdx(join(idx, `${part}-labels-idx1-ubyte`), [2], Uint8Array.of(0, 1));
+    }
+    expect((await loadData(`idx:${idx}`, { channels: 3 })).test.channels).toBe(3);
+    await expect(loadData(`idx:${idx}`, { channels: 1 })).rejects.toThrow(
+      /expected images of 1 channels, these have 3/,
+    );
+  });
   it('asks for a size when images differ', async () => {
     await expect(loadData(`folder:${root}`)).rejects.toThrow(/images are 8x12 but those of .* 4x6: give a size/);
     await picture(join(root, 'train', 'red', '9.png'), [1, 1, 1], 7, 7);
@@ -216,6 +235,19 @@ describe('folder', () => {
     const { train, test, notes } = await loadData(`folder:${join(root, 'train')}`, { size: 4, seed: 3 });
     expect([train.count, test.count]).toEqual([9, 2]);
     expect(notes.join()).toMatch(/2 of 11 images were split off by seed 3/);
+  });
+  it('splits a folder the same way under any limit, so that no image is trained on and tested on', async () => {
+    const whole = join(folder, 'whole');
+    for (let i = 0; i < 30; i++) await picture(join(whole, i % 2 ? 'odd' : 'even', `${i}.png`), [8 * i, 8 * i, 8 * i]);
+    const shades = ({ images }: { images: Uint8Array }) => [...images].filter((_, at) => at % 24 === 0);
+    const full = await loadData(`folder:${whole}`);
+    expect([full.train.count, full.test.count]).toEqual([24, 6]);
+    for (const limit of [1, 5, 6, 10, 29]) {
+      const { train, test, notes } = await loadData(`folder:${whole}`, { limit });
+      expect(shades(train)).toEqual(shades(full.train).slice(0, limit));
+      expect(shades(test)).toEqual(shades(full.test).slice(0, limit));
+      expect(notes).toEqual(full.notes);
+    }
   });
   it('names files and folders that are wrong', async () => {
     const bad = join(folder, 'bad');
@@ -236,6 +268,7 @@ describe('folder', () => {
   it('refuses an image of too many pixels', async () => {
     const huge = join(folder, 'huge');
     await picture(join(huge, 'a', '1.png'), [0, 0, 0], 16_000, 6_000);
+    await picture(join(huge, 'a', '2.png'), [0, 0, 0]);
     await expect(loadData(`folder:${huge}`, { size: 4 })).rejects.toThrow(/cannot be decoded: .*pixel limit/);
   });
   it('says what to install when sharp is missing', async () => {
