@@ -63,9 +63,7 @@ void place_concats(Plan& plan) {
   steps.reserve(plan.steps.size());
   for (Step& step : plan.steps) {
     const Node& node = step.node;
-    const bool last_axis = node.op == "concat" && static_cast<size_t>(node.number("axis")) + 1 ==
-                                                      plan.graph.tensors[node.outputs[0]].shape.size();
-    if (!last_axis) {
+    if (!is_last_axis_concat(plan, node)) {
       steps.push_back(std::move(step));
       continue;
     }

@@ -14,6 +14,8 @@
 //   becomes   o = slice(d, first), with slices of shift and slope added to its layer's own
 //             g = batchNormGradCorrect(slice(d, last), slice(x, last), ...)
 //
+// The layer applies them with its own x and mean, so these must be what lies in those columns.
+//
 // Runs behind fuse_residual, which gave the batchNormGradInput its ninth input. The rule easy to break: `other` is then
 // read where the depthwiseBackward stands, so it must have been made before.
 #include <algorithm>
@@ -127,6 +129,36 @@ size_t terms_of(const Plan& plan, const Node& backward) {
   return kNone;
 }
 
+/** Whether `part` is what lies in columns [begin, begin + count) of `whole`, which concats have made of it. */
+bool lies_in(const Plan& plan, int32_t part, int32_t whole, int64_t begin, int64_t count) {
+  if (plan.graph.tensors[part].persistent()) return false;  // may have been written since
+  while (whole != part) {
+    const size_t made = maker_of(plan, whole);
+    if (made == kNone || !is_last_axis_concat(plan, plan.steps[made].node)) return false;
+    for (int32_t operand : plan.steps[made].node.inputs) {
+      whole = operand;
+      const int64_t cols = plan.graph.tensors[operand].cols();
+      if (begin < cols) break;
+      begin -= cols;
+    }
+  }
+  return begin == 0 && count == plan.graph.tensors[part].cols();
+}
+
+/**
+ * The depthwiseBackward that alone reads `o`, columns [begin, begin + count) of the corrected gradient, and adds them
+ * to its own, when it normalises the same columns of x by the same means and has vectors that can take more.
+ */
+size_t layer_before(const Plan& plan, const Node& correct, int32_t o, int64_t begin, int64_t count) {
+  const std::vector<size_t> readers = readers_of(plan, o);
+  if (readers.size() != 1 || readers[0] == kNone) return kNone;
+  const Node& onward = plan.steps[readers[0]].node;
+  if (!onward.find("addTo") || onward.inputs.back() != o) return kNone;
+  const bool alike = lies_in(plan, onward.inputs[2], correct.inputs[1], begin, count) &&
+                     lies_in(plan, onward.inputs[3], correct.inputs[2], begin, count);
+  return alike && terms_of(plan, onward) != kNone ? readers[0] : kNone;
+}
+
 /** Corrects the columns that are read, when they are read, and lets those that are only added to travel on. */
 bool push_on(Plan& plan, size_t correct) {
   const Node node = plan.steps[correct].node;
@@ -145,18 +177,15 @@ bool push_on(Plan& plan, size_t correct) {
     const int32_t d = maker.columns(sum, begin, count);
     const int32_t shift = maker.columns(node.inputs[3], begin, count);
     const int32_t slope = maker.columns(node.inputs[4], begin, count);
-    const std::vector<size_t> readers = readers_of(plan, slice.outputs[0]);
-    Node* onward = readers.size() == 1 && readers[0] != kNone ? &plan.steps[readers[0]].node : nullptr;
-    const size_t terms = !onward || !onward->find("addTo") || onward->inputs.back() != slice.outputs[0]
-                             ? kNone
-                             : terms_of(plan, *onward);
-    if (terms == kNone) {
+    const size_t before = layer_before(plan, node, slice.outputs[0], begin, count);
+    if (before == kNone) {
       maker.add("batchNormGradCorrect",
                 {d, maker.columns(x, begin, count), maker.columns(mean, begin, count), shift, slope}, slice.outputs,
                 {});
     } else {
-      onward->inputs.back() = d;
-      Node& own = plan.steps[terms].node;
+      Node& onward = plan.steps[before].node;
+      onward.inputs.back() = d;
+      Node& own = plan.steps[terms_of(plan, onward)].node;
       own.inputs.push_back(shift);
       own.inputs.push_back(slope);
     }

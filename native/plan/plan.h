@@ -103,6 +103,8 @@ bool written_between(const Plan& plan, const std::vector<int32_t>& tensors, int3
 bool is_pointwise(const Node& node, const Shape& x, const Shape& filter, const Shape& y);
 /** Whether a node is a matmul or a convolution that multiplies matrices, not a depthwise one. */
 bool is_product(const Plan& plan, const Node& node);
+/** Whether a node puts its inputs side by side as columns, which place_concats does without a launch. */
+bool is_last_axis_concat(const Plan& plan, const Node& node);
 /** Whether a node is an activation that kernels can absorb. */
 bool is_activation(const Node& node);
 /** What an activation node does, as two attributes of the launch it is joined to. */

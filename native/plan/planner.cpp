@@ -61,6 +61,11 @@ bool is_product(const Plan& plan, const Node& node) {
   return groups < channels || (groups == 1 && plan.graph.tensors[node.outputs[0]].cols() > 1);
 }
 
+bool is_last_axis_concat(const Plan& plan, const Node& node) {
+  return node.op == "concat" &&
+         static_cast<size_t>(node.number("axis")) + 1 == plan.graph.tensors[node.outputs[0]].shape.size();
+}
+
 bool is_activation(const Node& node) {
   static constexpr const char* kNames[] = {"relu", "leakyRelu", "elu", "tanh", "sigmoid"};
   return std::any_of(std::begin(kNames), std::end(kNames), [&](const char* name) { return node.op == name; });

@@ -55,11 +55,6 @@ bool may_overwrite(const Plan& plan, const Node& node, int32_t step, const std::
                      [&](int32_t id) { return last_use[id] <= step && !keeps[id]; });
 }
 
-bool is_last_axis_concat(const Plan& plan, const Node& node) {
-  return node.op == "concat" &&
-         static_cast<size_t>(node.number("axis")) + 1 == plan.graph.tensors[node.outputs[0]].shape.size();
-}
-
 }  // namespace
 
 void reuse_inputs(Plan& plan) {

@@ -5,8 +5,8 @@
 //   y = conv2d(u, w); a = avgPool(y); ...; p = avgPool(u); f = conv2d(p, w)
 //   becomes   y = conv2d(u, w); p = avgPool(u); f = conv2d(p, w); ...       readers of a read f
 //
-// Runs before the convolutions are joined. The rule easy to break: p and f move to where a stood, so nothing between
-// may write w.
+// Runs before the convolutions are joined. The rule easy to break: p and f are to be what y was made of, so nothing
+// from y on may write u or w.
 #include <algorithm>
 
 #include "core/text.h"
@@ -43,7 +43,7 @@ Match match_of(const Plan& plan, size_t a) {
     const size_t p = maker_of(plan, node.inputs[0]);
     if (p == kNone || p < a || plan.steps[p].node.op != "avgPool") continue;
     if (plan.steps[p].node.inputs[0] != product.inputs[0] || !pools_alike(plan.steps[p].node, pool)) continue;
-    if (written_between(plan, {product.inputs[1]}, plan.steps[a].append, plan.steps[f].append)) continue;
+    if (written_between(plan, product.inputs, plan.steps[made].append, plan.steps[f].append)) continue;
     return {p, f};
   }
   return {};

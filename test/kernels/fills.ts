@@ -88,6 +88,14 @@ export function constant(value: number): Fill {
   );
 }
 
+/** Signed numbers of which one in `every` or so is minus infinity, and as many are NaN. */
+export function withEnds(every: number): Fill {
+  return (context) => {
+    const ends = [Number.NEGATIVE_INFINITY, Number.NaN];
+    return signed(context).map((value) => ends[Math.floor(context.random() * every)] ?? value);
+  };
+}
+
 /** The same list in both modes, repeated over the shape. */
 export function listed(values: readonly number[]): Fill {
   return ({ shape }) => Array.from({ length: count(shape) }, (_, i) => Math.fround(values[i % values.length]!));

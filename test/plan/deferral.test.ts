@@ -18,6 +18,8 @@ interface Block {
   readonly inference?: boolean;
   /** Images, rows and columns. */
   readonly map?: readonly [number, number, number];
+  /** What the first layer normalises that the later ones do not: another map, or the same by another mean. */
+  readonly apart?: 'map' | 'mean';
 }
 
 const last = availableIsas().at(-1)!;
@@ -25,7 +27,7 @@ const last = availableIsas().at(-1)!;
 const MAP = [2, 6, 5] as const;
 
 /** A dense block of BN, activation, depthwise and pointwise, its filters' gradients and those of the block's input. */
-function dense({ layers, growth, channels, inference = false, map = MAP }: Block) {
+function dense({ layers, growth, channels, inference = false, map = MAP, apart }: Block) {
   const graph = new Graph();
   const shape = [...map, channels];
   const input = graph.input('x', shape);
@@ -42,12 +44,14 @@ function dense({ layers, growth, channels, inference = false, map = MAP }: Block
     const { mean, variance } = inference
       ? { mean: graph.input(`mean${layer}`, [c]), variance: graph.input(`variance${layer}`, [c]) }
       : ops.moments(x);
+    const own = layer === 0 && apart === 'mean' ? graph.input('mean of its own', [c]) : mean;
     const [gamma, beta] = [fed(`gamma${layer}`, [c]), fed(`beta${layer}`, [c])];
     const a = ops.batchNorm(x, {
-      ...{ mean, variance, gamma, beta },
+      ...{ mean: own, variance, gamma, beta },
       ...{ eps: 1e-3, activation: 'tanh', alpha: 0, training: !inference },
     });
     const u = ops.depthwiseConv2d(a, fed(`w${layer}`, [3, 3, 1, c]));
+    if (layer === 0 && apart === 'map') x = ops.add(x, graph.input('added', shape));
     x = ops.concat([x, ops.conv2d(u, fed(`v${layer}`, [1, 1, c, growth]))]);
   }
   const loss = ops.reduceSum(ops.mul(x, graph.input('dy', x.shape)));
@@ -87,6 +91,14 @@ describe('the corrections of a dense block', () => {
       for (const isa of availableIsas()) await expectOracle(graph, outputs, feeds, want, isa);
     },
   );
+
+  // What the second layer would leave for the first to subtract is linear in the map and the mean of the second.
+  it.each(['map', 'mean'] as const)('stay with a layer whose %s the one before does not share', async (apart) => {
+    const { graph, outputs } = dense({ layers: 3, growth: 4, channels: 7, apart });
+    const feeds = randomFeeds(graph, 43);
+    const want = oracle(graph, outputs, feeds);
+    for (const isa of availableIsas()) await expectOracle(graph, outputs, feeds, want, isa);
+  });
 
   // 8 MiB and more of corrected channels go past the caches where the ISA can.
   it('are the same where they are streamed', async () => {

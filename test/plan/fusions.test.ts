@@ -355,18 +355,24 @@ describe('cases found by fuzzing', () => {
 describe('pooled maps that the features of an objective are', () => {
   interface Pools {
     a?: number;
-    between?: (graph: Graph, v: Tensor) => void;
+    /** y's input is a state of the plan's, not the result of a convolution. */
+    kept?: boolean;
+    /** Appended behind y, and behind the pooling of it. */
+    early?: (graph: Graph, v: Tensor, u: Tensor) => void;
+    between?: (graph: Graph, v: Tensor, u: Tensor) => void;
   }
 
   /** y pooled and read, then y's input pooled and multiplied, as a local objective does it. */
-  function pooled({ a = 3, between = () => {} }: Pools = {}) {
+  function pooled({ a = 3, kept = false, early = () => {}, between = () => {} }: Pools = {}) {
     const graph = new Graph();
     const w = graph.param('w', [3, 3, 1, 6], 0.5);
     const v = graph.param('v', [1, 1, 6, 4], 0.5);
-    const u = ops.depthwiseConv2d(graph.input('x', [2, 6, 6, 6]), w);
+    const shape = [2, 6, 6, 6];
+    const u = kept ? graph.state('u', shape, 'f32', 0.5) : ops.depthwiseConv2d(graph.input('x', shape), w);
     const y = ops.conv2d(u, v);
+    early(graph, v, u);
     const read = ops.relu(ops.avgPool(y, { kernel: a, stride: a }));
-    between(graph, v);
+    between(graph, v, u);
     const f = ops.conv2d(ops.avgPool(u, { kernel: 3, stride: 3 }), v);
     return { graph, outputs: { y, read, f } };
   }
@@ -377,20 +383,30 @@ describe('pooled maps that the features of an objective are', () => {
     expect(analyze(graph, { outputs }).fused).toContain('avgPool "avgPool" is "conv2d_2"');
   });
 
-  it('are pooled when they are pooled otherwise, are an output, or the filter changes in between', () => {
+  const doubleV = (graph: Graph, v: Tensor) => void double(graph, v);
+  const doubleU = (graph: Graph, _: Tensor, u: Tensor) => void double(graph, u);
+  const updates: Pools[] = [
+    { between: doubleV },
+    { early: doubleV },
+    { kept: true, between: doubleU },
+    { kept: true, early: doubleU },
+  ];
+
+  it('are pooled when they are pooled otherwise, are an output, or filter or input change in between', () => {
     const pools = ({ graph, outputs }: { graph: Graph; outputs: Tensors }) =>
       kernels(graph, outputs).filter((name) => name.startsWith('avgPool')).length;
     expect(pools(pooled())).toBe(0);
     expect(pools(pooled({ a: 2 }))).toBe(1);
-    expect(pools(pooled({ between: (graph, v) => void double(graph, v) }))).toBe(1);
+    expect(pools(pooled({ kept: true }))).toBe(1);
+    expect(updates.map((update) => pools(pooled(update)))).toEqual([1, 1, 2, 2]);
     const { graph, outputs } = pooled();
     const a = graph.tensor(graph.producer(outputs.read)!.inputs[0]!);
     expect(pools({ graph, outputs: { ...outputs, a } })).toBe(1);
   });
 
   it('have the values of their own', async () => {
-    for (const between of [() => {}, (graph: Graph, v: Tensor) => void double(graph, v)]) {
-      const { graph, outputs } = pooled({ between });
+    for (const change of [{}, ...updates]) {
+      const { graph, outputs } = pooled(change);
       const feeds = randomFeeds(graph, 5);
       using plan = compile(graph, { outputs, device: 'cpu' });
       const found = await plan.step(feeds);

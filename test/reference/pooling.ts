@@ -36,7 +36,8 @@ const maxPool: Reference = ([x], shapes, attrs) => {
     let best = -1;
     window(x!.shape, attrs, oh, ow, (cell) => {
       const value = x!.data[cellIndex(x!.shape, n, cell, c)]!;
-      if (best < 0 || value > x!.data[cellIndex(x!.shape, n, best, c)]!) best = cell;
+      const most = best < 0 ? undefined : x!.data[cellIndex(x!.shape, n, best, c)]!;
+      if (most === undefined || value > most || (Number.isNaN(value) && !Number.isNaN(most))) best = cell;
     });
     y.data[i] = x!.data[cellIndex(x!.shape, n, best, c)]!;
     index.data[i] = best;

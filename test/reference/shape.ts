@@ -135,6 +135,9 @@ function reduce(
   return reference;
 }
 
+/** NaN is NaN here, and 0 is -0. */
+const alike = (a: number, b: number) => a === b || (Number.isNaN(a) && Number.isNaN(b));
+
 const reduceMaxGrad: Reference = ([dy, x, y], _shapes, attrs) => {
   const axes = list(attrs, 'axes');
   const kept = keptShape(x!.shape, axes);
@@ -145,10 +148,10 @@ const reduceMaxGrad: Reference = ([dy, x, y], _shapes, attrs) => {
       unravel(i, x!.shape).map((position, axis) => (axes.includes(axis) ? 0 : position)),
       kept,
     );
-  for (let i = 0; i < x!.data.length; i++) if (x!.data[i] === y!.data[target(i)]) ties[target(i)]! += 1;
+  for (let i = 0; i < x!.data.length; i++) if (alike(x!.data[i]!, y!.data[target(i)]!)) ties[target(i)]! += 1;
   for (let i = 0; i < x!.data.length; i++) {
     const to = target(i);
-    if (x!.data[i] === y!.data[to]) dx.data[i] = dy!.data[to]! / ties[to]!;
+    if (alike(x!.data[i]!, y!.data[to]!)) dx.data[i] = dy!.data[to]! / ties[to]!;
   }
   return [dx];
 };

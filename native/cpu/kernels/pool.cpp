@@ -55,17 +55,17 @@ void for_image_rows(const KernelCall* call, int64_t images, int64_t height, int6
 inline vi load_index(const int32_t* p, int lanes) { return (vi)load_lanes(reinterpret_cast<const float*>(p), lanes); }
 inline void store_index(int32_t* p, vi v, int lanes) { store_lanes(reinterpret_cast<float*>(p), (vf)v, lanes); }
 
-// The first maximum of a window and its place h*W+w; an empty window gives 0 and place -1.
+// The first maximum of a window and its place h*W+w. A NaN is above all else; every window has a cell.
 void max_cell(const Window& p, const View& x, int64_t n, Range rows, Range cols, float* y, int32_t* index) {
   for (int64_t c = 0; c < p.C; c += W) {
     const int lanes = (int)min64(W, p.C - c);
-    vf best = {};
-    vi place = set1i(-1);
+    vf best = set1(-__builtin_inff());
+    vi place = set1i((int32_t)(rows.begin * p.W_ + cols.begin));
     for (int64_t h = rows.begin; h < rows.end; ++h)
       for (int64_t w = cols.begin; w < cols.end; ++w) {
         const vf value = load_lanes(floats(x) + ((n * p.H + h) * p.W_ + w) * x.pitch + c, lanes);
         const vi here = set1i((int32_t)(h * p.W_ + w));
-        const vi better = (value > best) | (place < 0);
+        const vi better = ~(value <= best) & (best == best);
         best = better ? value : best;
         place = better ? here : place;
       }

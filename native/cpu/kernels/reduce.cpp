@@ -82,11 +82,31 @@ struct Sum {
   static constexpr double kStart = 0;
   static inline vf join(vf a, vf b) { return a + b; }
   static inline double join(double a, double b) { return a + b; }
+  static inline double fold(double total, vf v) {
+    float lanes[W];
+    store(lanes, v);
+    for (float lane : lanes) total += (double)lane;
+    return total;
+  }
 };
+// A NaN on either side stays.
 struct Max {
   static constexpr double kStart = -__builtin_inf();
-  static inline vf join(vf a, vf b) { return vmax(a, b); }
-  static inline double join(double a, double b) { return a < b ? b : a; }
+  static inline vf join(vf a, vf b) { return select(b != b, b, vmax(a, b)); }
+  static inline double join(double a, double b) {
+    const double most = a < b ? b : a;
+    return b != b ? b : most;
+  }
+  static inline double fold(double total, vf v) {
+    float lanes[W];
+    store(lanes, v);
+    for (int half = W / 2; half > 0; half /= 2)
+      for (int i = 0; i < half; ++i) {
+        const float a = lanes[i], b = lanes[i + half], most = a < b ? b : a;
+        lanes[i] = b != b ? b : most;
+      }
+    return join(total, (double)lanes[0]);
+  }
 };
 
 // ---------------------------------------------------------------- columns
@@ -190,11 +210,7 @@ double reduce_run(const float* x, int64_t n) {
       s3 = Op::join(s3, load(x + i + 3 * W));
     }
     for (; i + W <= end; i += W) s0 = Op::join(s0, load(x + i));
-    if (i > begin) {
-      float lanes[W];
-      store(lanes, Op::join(Op::join(s0, s1), Op::join(s2, s3)));
-      for (int lane = 0; lane < W; ++lane) total = Op::join(total, (double)lanes[lane]);
-    }
+    if (i > begin) total = Op::fold(total, Op::join(Op::join(s0, s1), Op::join(s2, s3)));
     for (; i < end; ++i) total = Op::join(total, (double)x[i]);
   }
   return total;
@@ -285,6 +301,10 @@ MaxGradient plan_max_grad(const KernelCall* call) {
   return p;
 }
 
+// Which of x are the maximum: to a maximum of NaN every NaN is.
+inline vi is_max(vf x, vf best) { return (x == best) | ((x != x) & (best != best)); }
+inline bool is_max(float x, float best) { return best != best ? x != x : x == best; }
+
 // Columns [c0, c1) of one output row: count the tied maxima of each column, then share dy among them.
 void max_grad_columns(const Reduction& r, const float* dy, const float* x, const float* y, float* dx, int64_t width) {
   for (int64_t c = 0; c < width; c += W) {
@@ -293,11 +313,11 @@ void max_grad_columns(const Reduction& r, const float* dy, const float* x, const
     vf ties = {};
     Cursor<2> at(r.reduced, r.reduced.rank, 0);
     for (int64_t i = 0; i < r.runs; ++i, at.next())
-      ties += select(load_n(x + at.offset[0] + c, n) == best, set1(1.0f), vf{});
+      ties += select(is_max(load_n(x + at.offset[0] + c, n), best), set1(1.0f), vf{});
     const vf share = load_n(dy + c, n) / vmax(ties, set1(1.0f));
     Cursor<2> again(r.reduced, r.reduced.rank, 0);
     for (int64_t i = 0; i < r.runs; ++i, again.next())
-      store_n(dx + again.offset[1] + c, select(load_n(x + again.offset[0] + c, n) == best, share, vf{}), n);
+      store_n(dx + again.offset[1] + c, select(is_max(load_n(x + again.offset[0] + c, n), best), share, vf{}), n);
   }
 }
 
@@ -306,11 +326,11 @@ void max_grad_rows(const Reduction& r, float dy, const float* x, float y, float*
   int64_t ties = 0;
   Cursor<2> at(r.reduced, outer, 0);
   for (int64_t i = 0; i < r.runs; ++i, at.next())
-    for (int64_t c = 0; c < r.cols; ++c) ties += x[at.offset[0] + c] == y;
+    for (int64_t c = 0; c < r.cols; ++c) ties += is_max(x[at.offset[0] + c], y);
   const float share = dy / (float)max64(ties, 1);
   Cursor<2> again(r.reduced, outer, 0);
   for (int64_t i = 0; i < r.runs; ++i, again.next())
-    for (int64_t c = 0; c < r.cols; ++c) dx[again.offset[1] + c] = x[again.offset[0] + c] == y ? share : 0.0f;
+    for (int64_t c = 0; c < r.cols; ++c) dx[again.offset[1] + c] = is_max(x[again.offset[0] + c], y) ? share : 0.0f;
 }
 
 void run_max_grad(const KernelCall* call) {

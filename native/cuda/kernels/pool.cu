@@ -54,22 +54,25 @@ __device__ __forceinline__ void for_window(const Range& rows, const Range& cols,
   }
 }
 
-/** Of an empty window: value 0, place -1. */
+/** The first maximum and its place. A NaN is above all else; every window has a cell. */
 template <int V>
 __device__ __forceinline__ void max_pool(const PoolParams& p) {
   for_span<V>(p.span, [&](auto width, uint32_t row, uint32_t column) {
     constexpr int W = decltype(width)::value;
     const Cell at_cell = cell_of(p, row);
     const Range rows = cells_of(p.rows, at_cell.row), cols = cells_of(p.cols, at_cell.col);
-    Floats<W> best = {}, place;
+    Floats<W> best, place;
 #pragma unroll
-    for (float& lane : place.lane) lane = __int_as_float(-1);
+    for (int i = 0; i < W; ++i) {
+      best.lane[i] = __int_as_float(0xff800000);  // minus infinity
+      place.lane[i] = __int_as_float(static_cast<int>(rows.begin * p.cols.size + cols.begin));
+    }
     for_window(rows, cols, at_cell.image, p.rows.size, p.cols.size, [&](uint32_t from, uint32_t h, uint32_t w) {
       const Floats<W> x = load<W>(at(p.from, from, p.pitch_from, column));
       const auto here = static_cast<int>(h * p.cols.size + w);
 #pragma unroll
       for (int i = 0; i < W; ++i) {
-        const bool better = x.lane[i] > best.lane[i] || __float_as_int(place.lane[i]) < 0;
+        const bool better = !(x.lane[i] <= best.lane[i]) && best.lane[i] == best.lane[i];
         best.lane[i] = better ? x.lane[i] : best.lane[i];
         place.lane[i] = better ? __int_as_float(here) : place.lane[i];
       }

@@ -26,9 +26,12 @@ __device__ __forceinline__ Floats<V> all(float value) {
   return x;
 }
 
-/** What changes nothing when it is joined; no NaN equals a maximum. */
-__device__ __forceinline__ float neutral_of(Join join) {
-  return join == Join::ties ? __int_as_float(0x7fc00000) : start_of(join);
+/** Whether x is the maximum `best`: to one of NaN every NaN is. */
+__device__ __forceinline__ bool is_max(float x, float best) { return x == best || (x != x && best != best); }
+
+/** What changes nothing when it is joined. */
+__device__ __forceinline__ float neutral_of(Join join, float best) {
+  return join == Join::ties && best == best ? __int_as_float(0x7fc00000) : start_of(join);
 }
 
 template <int V, typename Op>
@@ -43,7 +46,9 @@ __device__ __forceinline__ void take(Floats<V>& joined, const Floats<V> (&x)[kAt
 template <int V, typename Address>
 __device__ __forceinline__ void join_all(const ReduceParams& p, uint32_t begin, uint32_t end, uint32_t step,
                                          Floats<V>& joined, const Floats<V>& best, const Address& address) {
-  const Floats<V> neutral = all<V>(neutral_of(p.join));
+  Floats<V> neutral;
+#pragma unroll
+  for (int i = 0; i < V; ++i) neutral.lane[i] = neutral_of(p.join, best.lane[i]);
 #pragma unroll 1
   for (uint32_t i = begin; i < end; i += kAtOnce * step) {
     Floats<V> x[kAtOnce];
@@ -60,7 +65,7 @@ __device__ __forceinline__ void join_all(const ReduceParams& p, uint32_t begin, 
         take(joined, x, [](float a, float b, int) { return fmaf(b, b, a); });
         break;
       case Join::ties:
-        take(joined, x, [&](float a, float b, int lane) { return b == best.lane[lane] ? a + 1.0f : a; });
+        take(joined, x, [&](float a, float b, int lane) { return is_max(b, best.lane[lane]) ? a + 1.0f : a; });
         break;
     }
   }
@@ -172,7 +177,8 @@ __device__ __forceinline__ void share_among_ties(const ShareParams& p) {
                     dy = load_step<W>(p.dy + at.of[3], column, p.inner),
                     ties = load_step<W>(p.ties + at.of[4], column, p.inner);
 #pragma unroll
-    for (int i = 0; i < W; ++i) x.lane[i] = x.lane[i] == y.lane[i] ? dy.lane[i] / fmaxf(ties.lane[i], 1.0f) : 0.0f;
+    for (int i = 0; i < W; ++i)
+      x.lane[i] = is_max(x.lane[i], y.lane[i]) ? dy.lane[i] / fmaxf(ties.lane[i], 1.0f) : 0.0f;
     store<W>(p.dx + at.of[0] + column, x);
   });
 }

@@ -2,7 +2,7 @@
 import type { Shape } from '../../../src/graph/graph';
 import { references } from '../../reference/interpreter';
 import { type Case, f32, i32, type Row } from '../case';
-import { type Fill, generator, signed } from '../fills';
+import { type Fill, generator, signed, withEnds } from '../fills';
 
 interface Pool {
   readonly x: [number, number, number, number];
@@ -97,11 +97,14 @@ export const poolingRows: Row[] = [
   {
     op: 'maxPool',
     exact: true,
-    cases: resolved.map(({ x, y, attrs }) => ({
-      inputs: [f32(x)],
-      outputs: [{ shape: y }, { shape: y, dtype: 'i32' }],
-      attrs,
-    })),
+    cases: resolved.flatMap(({ x, y, attrs, cells }): Case[] => {
+      const outputs = [{ shape: y }, { shape: y, dtype: 'i32' }] as const;
+      const ends = f32(x, withEnds(cells));
+      return [
+        { inputs: [f32(x)], outputs, attrs },
+        { inputs: [ends], outputs, attrs, only: 'random' },
+      ];
+    }),
     zeroLimit: 1, // Index 0 is an answer.
   },
   {

@@ -3,7 +3,7 @@ import type { Shape } from '../../../src/graph/graph';
 import { references } from '../../reference/interpreter';
 import { count } from '../../reference/value';
 import { type Case, f32, i32, type Row } from '../case';
-import { below, type Fill, offset } from '../fills';
+import { below, type Fill, offset, withEnds } from '../fills';
 
 const move = (from: Shape, to: Shape): Case => ({ inputs: [f32(from)], outputs: [{ shape: to }], attrs: {} });
 
@@ -38,7 +38,7 @@ const GATHERS: [number, number, number, number][] = [
   [1, 300, 3, 270],
 ];
 
-const REDUCTIONS: [Shape, number[]][] = [
+const REDUCTIONS: [Shape, number[], undefined?][] = [
   [[1], [0]],
   [[17], [0]],
   [[5000], [0]],
@@ -100,6 +100,16 @@ function reductions(exactMean: boolean): Case[] {
     }),
   );
 }
+
+/** A NaN first and last, in short runs and in long ones, and maxima without one; by rows and by columns. */
+const ENDS: [Shape, number[], number][] = [
+  [[3, 7, 6, 20], [1, 2], 40],
+  [[9, 200], [1], 150],
+  [[40, 6], [1], 7],
+  [[700, 64], [0], 500],
+  [[2, 9000], [1], 9000],
+  [[2, 1, 5, 3], [1, 2], 3],
+];
 
 /** y of reduceMaxGrad: the maxima of the case's second input. */
 function maximaOf(shape: Shape, axes: number[]): Fill {
@@ -259,14 +269,26 @@ export const shapeRows: Row[] = [
   },
   { op: 'reduceSum', exact: true, cases: reductions(false) },
   { op: 'reduceMean', exact: true, cases: reductions(true) },
-  { op: 'reduceMax', exact: true, cases: reductions(false) },
+  {
+    op: 'reduceMax',
+    exact: true,
+    cases: [
+      ...reductions(false),
+      ...ENDS.map(([shape, axes, every]): Case => {
+        const outputs = [{ shape: reducedShape(shape, axes, false) }];
+        return { inputs: [f32(shape, withEnds(every))], outputs, attrs: { axes, keepDims: false }, only: 'random' };
+      }),
+    ],
+  },
   {
     op: 'reduceMaxGrad',
     exact: false, // dy/ties is not whole.
     zeroLimit: 1,
-    cases: REDUCTIONS.map(([shape, axes]) => {
+    cases: [...REDUCTIONS, ...ENDS].map(([shape, axes, every]) => {
       const out = reducedShape(shape, axes, false);
-      return { inputs: [f32(out), f32(shape), f32(out, maximaOf(shape, axes))], outputs: [{ shape }], attrs: { axes } };
+      const x = every === undefined ? f32(shape) : f32(shape, withEnds(every));
+      const inputs = [f32(out), x, f32(out, maximaOf(shape, axes))];
+      return { inputs, outputs: [{ shape }], attrs: { axes }, ...(every !== undefined && { only: 'random' }) };
     }),
   },
   {
