@@ -155,29 +155,40 @@ export class KcfTracker {
   /** Starts to follow the faces in these boxes. Rejects with ArgumentError for a box without an area. */
   async start(frame: GrayFrame, boxes: readonly Box[]): Promise<Track[]> {
     for (const box of boxes) checkFace('KcfTracker.start', { box });
-    const templates = await this.#learn(frame, boxes);
+    const templates = await this.#templates(frame, boxes);
     return boxes.map((box, index) => ({ box, peakToSidelobe: Infinity, template: templates[index]! }));
   }
 
   /** Where the faces are in this frame; what they look like there is learnt. */
   async follow(frame: GrayFrame, tracks: readonly Track[]): Promise<Track[]> {
+    return this.learn(frame, await this.locate(frame, tracks));
+  }
+
+  /** Where the faces are in this frame; nothing is learnt. */
+  async locate(frame: GrayFrame, tracks: readonly Track[]): Promise<Track[]> {
     const where = this.#whereFor(tracks);
     const responses = await Promise.all(
       tracks.map(({ box, template }) =>
         this.#filter.respond(this.#features(frame, box, this.#scales), template, where),
       ),
     );
-    const peaks = responses.map((response) => peakOf(response, this.#cells, this.#scales));
-    const boxes = tracks.map(({ box }, index) => this.#moved(box, peaks[index]!));
-    const seen = await this.#learn(frame, boxes);
-    return tracks.map(({ template }, index) => ({
-      box: boxes[index]!,
-      peakToSidelobe: peaks[index]!.peakToSidelobe,
-      template: blended(template, seen[index]!, this.#rate),
-    }));
+    return responses.map((response, index) => {
+      const peak = peakOf(response, this.#cells, this.#scales);
+      const { box, template } = tracks[index]!;
+      return { box: this.#moved(box, peak), peakToSidelobe: peak.peakToSidelobe, template };
+    });
   }
 
-  #learn(frame: GrayFrame, boxes: readonly Box[]): Promise<Template[]> {
+  /** The faces where they are, with what they look like there. */
+  async learn(frame: GrayFrame, tracks: readonly Track[]): Promise<Track[]> {
+    const seen = await this.#templates(
+      frame,
+      tracks.map(({ box }) => box),
+    );
+    return tracks.map((track, index) => ({ ...track, template: blended(track.template, seen[index]!, this.#rate) }));
+  }
+
+  #templates(frame: GrayFrame, boxes: readonly Box[]): Promise<Template[]> {
     const where = this.#whereFor(boxes);
     return Promise.all(boxes.map((box) => this.#filter.learn(this.#features(frame, box, [1]), where)));
   }

@@ -87,11 +87,10 @@ export class FaceStream {
     const followed = await watch.measure('track', () => this.#known.follow(gray, tracker));
     const detected =
       followed.size === 0 || this.#undetected + 1 >= detectEvery || followed.unsure || followed.size < this.#known.size;
-    let known = followed;
-    if (detected) {
-      const detections = await watch.measure('detect', () => detectionsOf(detector, frame));
-      known = await watch.measure('track', () => followed.meet(gray, tracker, detections));
-    }
+    const detections = detected ? await watch.measure('detect', () => detectionsOf(detector, frame)) : undefined;
+    const known = await watch.measure('track', () =>
+      detections ? followed.meet(gray, tracker, detections) : followed.learn(gray, tracker),
+    );
     const readings = await this.#reader.read(frame, known.faces, (stage, work) => watch.measure(stage, work));
     this.#known = known.reading(readings);
     this.#undetected = detected ? 0 : this.#undetected + 1;
