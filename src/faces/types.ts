@@ -130,7 +130,7 @@ export interface StageTimings {
 
 /** What the recogniser answers for one frame. Plain data: JSON carries it whole. */
 export interface FaceFrame {
-  /** Counts from 0 since the recogniser was made or reset. */
+  /** Counts from 0, the frames that its stream answered. */
   readonly index: number;
   readonly width: number;
   readonly height: number;
