@@ -56,7 +56,7 @@ export interface CropOptions {
   readonly channels: 1 | 3;
   /**
    * How the face's box is fitted into `size`. `aligned`: turned and scaled so that eyes and mouth lie where they lie on all
-   * faces, where there are landmarks, else as `square`. `square`: the box's longer side. `padded`: the whole box, its shorter
+   * faces, where there are landmarks apart from each other, else as `square`. `square`: the box's longer side. `padded`: the whole box, its shorter
    * side filled up with black. `stretched`: the whole box, both sides filled.
    */
   readonly fit: 'aligned' | 'square' | 'padded' | 'stretched';
