@@ -117,11 +117,18 @@ function aligned(landmarks: Landmarks, margin: number, [rows, columns]: readonly
   return { xu: a, xv: -b, x0: tx, yu: b, yv: a, y0: ty };
 }
 
+/** Whether they show where a face is turned to: a network may put them all on one point. */
+function areApart(landmarks: Landmarks): boolean {
+  const { x, y } = landmarks.nose;
+  return pointsOf(landmarks).some((point) => point.x !== x || point.y !== y);
+}
+
 function placementOf(
   face: { readonly box: Box; readonly landmarks?: Landmarks },
   { size, fit, margin = 0 }: CropOptions,
 ): Placement {
-  if (fit === 'aligned' && face.landmarks) return aligned(face.landmarks, margin, size);
+  const { landmarks } = face;
+  if (fit === 'aligned' && landmarks && areApart(landmarks)) return aligned(landmarks, margin, size);
   const box = widened(face.box, margin);
   if (fit === 'stretched') return stretched(box, size);
   const whole = fitted(box, size);

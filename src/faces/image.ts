@@ -1,4 +1,4 @@
-// Checks of images and boxes, and the arithmetic of boxes. Called by everything in this folder. The rule easy to break:
+// Checks of images, faces and boxes, and the arithmetic of boxes. Called by everything in this folder. The rule easy to break:
 // every public entry checks its image here, because later loops index pixels without a bound.
 import { ArgumentError } from '../errors';
 import type { Box, Image, Landmarks, Point } from './types';
@@ -28,6 +28,14 @@ export function checkImage(op: string, image: Image): void {
   if (pixels.length !== expected) {
     throw new ArgumentError(`[${op}] ${height}x${width}x${channels} needs ${expected} bytes, got ${pixels.length}`);
   }
+}
+
+/** The image itself where it has three channels, else one that has. */
+export function coloured(image: Image): Image {
+  if (image.channels === 3) return image;
+  const pixels = new Uint8Array(3 * image.pixels.length);
+  image.pixels.forEach((value, i) => void pixels.fill(value, 3 * i, 3 * i + 3));
+  return { ...image, pixels, channels: 3 };
 }
 
 /** Eyes, nose and the mouth's corners, in this order. */

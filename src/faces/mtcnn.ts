@@ -15,7 +15,7 @@ import type { CompiledModel } from '../train/compiledModel';
 import { compileModel, type Weights } from '../train/compileModel';
 import { loadSafetensors } from '../train/safetensors';
 import { type Candidate, corrected, cutCandidates, judged, proposals, square, suppressed, usable } from './candidates';
-import { checkImage } from './image';
+import { checkImage, coloured } from './image';
 import { Pyramid } from './pyramid';
 import { resizeArea } from './resize';
 import type { Box, Detection, Detector, Image } from './types';
@@ -126,14 +126,6 @@ export function pyramidSizes(width: number, height: number, minFace: number, fac
     sizes.push([Math.ceil(width * scale), Math.ceil(height * scale)]);
   }
   return sizes;
-}
-
-/** Three channels. */
-function coloured(image: Image): Image {
-  if (image.channels === 3) return image;
-  const pixels = new Uint8Array(3 * image.pixels.length);
-  image.pixels.forEach((value, i) => void pixels.fill(value, 3 * i, 3 * i + 3));
-  return { ...image, pixels, channels: 3 };
 }
 
 function checkOptions({ minFace = 40, scaleFactor = 0.709, thresholds = [0.6, 0.7, 0.7] }: MtcnnOptions) {

@@ -377,6 +377,13 @@ describe('cropFaces', () => {
     expect(made).toThrow(`[Recognizer] ${says}`);
   });
 
+  it('takes landmarks that are all one point for none', () => {
+    const point = { x: 5, y: 5 };
+    const landmarks = { leftEye: point, rightEye: point, nose: point, mouthLeft: point, mouthRight: point };
+    const options = { size: [4, 4], channels: 1, fit: 'aligned' } as const;
+    expect(cropFaces(image, [{ box, landmarks }], options)).toEqual(cropFaces(image, [{ box }], options));
+  });
+
   it('refuses faces that are none', () => {
     for (const wrong of [
       { ...box, x: Number.NaN },
