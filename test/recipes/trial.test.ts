@@ -176,7 +176,12 @@ describe('a run', () => {
     const csv = join(folder, 'seven.csv');
     await writeFerCsv(csv, await syntheticSplits(120), {});
     const given = { ...shared, out: join(folder, 'six'), resume: false, data: `fer2013:${csv}` };
-    expect((await mffFaces(new RecipeRun(recipes[0]!, given))).classes.length).toBe(6);
+    const run = new RecipeRun(recipes[0]!, given);
+    expect((await mffFaces(run)).classes.length).toBe(6);
+    expect(readFileSync(run.finish(), 'utf8')).not.toContain('left out');
+    const digits = new RecipeRun(recipes[0]!, { ...given, data: 'mnist' });
+    expect((await mffFaces(digits)).classes.length).toBe(10);
+    expect(readFileSync(digits.finish(), 'utf8')).toContain('The data has 10 classes and not the paper’s six');
   });
 
   it('resumed does not train again', async () => {
