@@ -14,7 +14,15 @@ import { readJaffe } from './layouts/jaffe';
 import { type OuluOptions, readOuluCasia } from './layouts/ouluCasia';
 import { readSfew } from './layouts/sfew';
 import { FER_COUNTS, syntheticSplits } from './synthetic';
-import { type DataSplits, type ImageDataset, splitOff, takeFirst, throwIfAborted, withChannels } from './types';
+import {
+  type DataSplits,
+  type ImageDataset,
+  splitOff,
+  takeFirst,
+  throwIfAborted,
+  withChannels,
+  withoutClass,
+} from './types';
 
 export interface LoadOptions extends OuluOptions, FerCsvOptions {}
 
@@ -163,9 +171,10 @@ function parseSpec(spec: string): { source: Source; argument: string } {
   return { source, argument };
 }
 
-/** A split with at most `limit` images, of the channels asked for. */
-function fitted(spec: string, data: ImageDataset, { limit, channels }: LoadOptions): ImageDataset {
-  const images = withChannels(limit === undefined ? data : takeFirst(data, limit), channels ?? data.channels);
+/** A split with at most `limit` images, of the channels and with the classes asked for. */
+function fitted(spec: string, data: ImageDataset, { limit, channels, neutral }: LoadOptions): ImageDataset {
+  const faces = neutral === false ? withoutClass(data, 'neutral') : data;
+  const images = withChannels(limit === undefined ? faces : takeFirst(faces, limit), channels ?? data.channels);
   if (channels === undefined || images.channels === channels) return images;
   throw new DataError(`[loadData] ${spec}: expected images of ${channels} channels, these have ${images.channels}`);
 }
@@ -173,8 +182,8 @@ function fitted(spec: string, data: ImageDataset, { limit, channels }: LoadOptio
 /**
  * Loads the splits a spec names. `limit`: at most that many images of each split. `seed`: splits, orders and synthetic
  * faces. `size`: of images that come as files. `channels`: 1 or 3, what files are decoded to; data that is grey as it comes
- * has its channel repeated. `neutral`, `peakFrames`, `camera`, `light`: what is taken of the face data sets. Throws
- * ArgumentError for a wrong spec, DataError for wrong data.
+ * has its channel repeated. `neutral`: false leaves out the class of that name, of any data. `peakFrames`, `camera`,
+ * `light`: what is taken of the face data sets. Throws ArgumentError for a wrong spec, DataError for wrong data.
  */
 export async function loadData(spec: string, options: LoadOptions = {}): Promise<DataSplits> {
   const { source, argument } = parseSpec(spec);

@@ -132,6 +132,17 @@ export function withChannels(data: ImageDataset, channels: number): ImageDataset
   return { ...data, images, channels };
 }
 
+/** Without the samples of one class and its name; as it is where no class is called so. */
+export function withoutClass(data: ImageDataset, name: string): ImageDataset {
+  const gone = data.classes.indexOf(name);
+  if (gone < 0) return data;
+  const kept = Array.from(data.labels.keys()).filter((index) => data.labels[index] !== gone);
+  if (kept.length === 0) throw new DataError(`[dataset] ${data.name}: no images but those of ${JSON.stringify(name)}`);
+  const rest = select(data, kept);
+  const labels = rest.labels.map((label) => (label > gone ? label - 1 : label));
+  return { ...rest, labels, classes: data.classes.filter((_, label) => label !== gone) };
+}
+
 /** The samples of the given indices, copied, in that order. */
 export function select<T extends Dataset>(dataset: T, indices: ArrayLike<number>, name = dataset.name): T {
   const { count, labels, groups } = dataset;

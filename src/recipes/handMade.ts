@@ -2,7 +2,7 @@
 // components, and the paper's table of rates by class. Called by featuresMlp.ts, removal.ts, sfewCnn.ts and others.
 // The rule easy to break: PCA and the standardizer see the training half only, and the test half has no wrong labels.
 import { syntheticFaces } from '../data/synthetic';
-import { type FeatureDataset, type ImageDataset, merge, select, withChannels } from '../data/types';
+import { type DataSplits, type FeatureDataset, type ImageDataset, merge, select, withChannels } from '../data/types';
 import { type Fold, kFold, twoFoldSpi } from '../evaluation/folds';
 import { type ExperimentSummary, type FoldResult, summarizeRuns } from '../evaluation/summary';
 import type { Table } from '../evaluation/tables';
@@ -50,12 +50,12 @@ function grey(data: ImageDataset): ImageDataset {
   return { ...data, images, channels: 1 };
 }
 
-/** All faces with the labels to train on, and the same with those to test on. */
+/** All faces with the labels to train on, and the same with those to test on; where they were drawn, what the report is to say. */
 async function labelledTwice(
   run: RecipeRun,
   labelNoise: number,
   channels: 1 | 3 | undefined,
-): Promise<{ noisy: ImageDataset; clean: ImageDataset }> {
+): Promise<{ noisy: ImageDataset; clean: ImageDataset; drawn?: Pick<DataSplits, 'source' | 'notes'> }> {
   const count = run.at(COUNT);
   if (run.options.data !== undefined) {
     const whole = { train: Number.POSITIVE_INFINITY, test: Number.POSITIVE_INFINITY };
@@ -73,9 +73,7 @@ async function labelledTwice(
     `${PER_SUBJECT} images of each person, two halves without a common person`,
     `${(100 * labelNoise).toFixed(0)} % of the labels wrong in training, none in testing`,
   ];
-  const half = { ...clean, count: count / 2 };
-  run.uses({ train: half, test: half, source: `generator (seed ${run.seed})`, notes });
-  return { noisy, clean };
+  return { noisy, clean, drawn: { source: `generator (seed ${run.seed})`, notes } };
 }
 
 function halvesOf(run: RecipeRun, data: ImageDataset): Fold[] {
@@ -87,12 +85,14 @@ function halvesOf(run: RecipeRun, data: ImageDataset): Fold[] {
 /** The two halves, each to train on and to test on once; of so many channels, or as the data has them. */
 export async function twoHalves(run: RecipeRun, labelNoise: number, channels?: 1 | 3): Promise<Half<ImageDataset>[]> {
   run.stage('drawing faces');
-  const { noisy, clean } = await labelledTwice(run, labelNoise, channels);
-  return halvesOf(run, clean).map(({ train, test }, fold) => ({
+  const { noisy, clean, drawn } = await labelledTwice(run, labelNoise, channels);
+  const halves = halvesOf(run, clean).map(({ train, test }, fold) => ({
     train: select(noisy, train, `half ${fold + 1}`),
     test: select(clean, test, `half ${2 - fold}`),
     wrong: Array.from(train, (index) => noisy.labels[index] !== clean.labels[index]),
   }));
+  if (drawn) run.uses({ ...drawn, train: halves[0]!.train, test: halves[0]!.test });
+  return halves;
 }
 
 export interface Features {

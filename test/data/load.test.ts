@@ -8,7 +8,7 @@ import { readFolder } from '../../src/data/folder';
 import { writeIdx } from '../../src/data/idx';
 import { loadData } from '../../src/data/load';
 import { syntheticFaces, syntheticSplits } from '../../src/data/synthetic';
-import { pixelStatistics } from '../../src/data/types';
+import { pixelStatistics, withoutClass } from '../../src/data/types';
 import { AbortError, ArgumentError, DataError } from '../../src/errors';
 import { tempFolder } from './tempFolder';
 
@@ -225,6 +225,25 @@ describe('folder', () => {
     await expect(loadData(`idx:${idx}`, { channels: 1 })).rejects.toThrow(
       /expected images of 1 channels, these have 3/,
     );
+  });
+  it('leaves neutral faces out where they are not wanted, whatever the data', async () => {
+    const drawn = await syntheticSplits(60);
+    const csv = join(folder, 'seven.csv');
+    await writeFerCsv(csv, drawn);
+    const six = await loadData(`fer2013:${csv}`, { neutral: false });
+    expect(six.train.classes).toEqual(drawn.train.classes.slice(0, 6));
+    expect([...six.train.labels]).toEqual([...drawn.train.labels].filter((label) => label < 6));
+    expect((await loadData('synthetic:60', { neutral: false })).test.classes.length).toBe(6);
+    const root = join(folder, 'calm');
+    for (const [at, name] of ['anger', 'neutral', 'sad'].entries()) {
+      for (let i = 0; i < 5; i++) await picture(join(root, name, `${i}.png`), [60 * at, 60 * at, 60 * at]);
+    }
+    const { train, test } = await loadData(`folder:${root}`, { neutral: false });
+    expect([train.classes, train.count + test.count]).toEqual([['anger', 'sad'], 10]);
+    for (const [at, label] of train.labels.entries()) expect(train.images[at * 24]! > 60).toBe(label === 1);
+    const { train: all } = await loadData(`folder:${root}`, { neutral: true });
+    expect(all.classes.length).toBe(3);
+    expect(() => withoutClass({ ...all, labels: all.labels.map(() => 1) }, 'neutral')).toThrow(DataError);
   });
   it('asks for a size when images differ', async () => {
     await expect(loadData(`folder:${root}`)).rejects.toThrow(/images are 8x12 but those of .* 4x6: give a size/);

@@ -7,6 +7,8 @@ import { writeFerCsv } from '../../src/data/ferCsvWriter';
 import { syntheticSplits } from '../../src/data/synthetic';
 import { AbortError, ArgumentError, CheckpointError } from '../../src/errors';
 import { recipes, runRecipe } from '../../src/recipes';
+import { twoHalves } from '../../src/recipes/handMade';
+import { mffFaces } from '../../src/recipes/mffShared';
 import { RecipeRun } from '../../src/recipes/run';
 import { runTrial, type Trial, type TrialOptions, type TrialResult, weightsOf } from '../../src/recipes/trial';
 import { Trainer } from '../../src/train/trainer';
@@ -160,6 +162,26 @@ describe('a run', () => {
     expect(report).toContain(`data: fer2013:${csv}, 48x48x1 synthetic faces (drawings, not photographs), `);
     expect(report).toContain('does not say whom an image shows');
     expect(report).not.toContain('generator');
+  });
+
+  it('on two halves of an odd number says how many are in each', async () => {
+    const run = new RecipeRun(recipes[0]!, { ...shared, scale: 'full', out: join(folder, 'halves'), resume: false });
+    const [half] = await twoHalves(run, 0.1);
+    const counts = `${half!.train.count} to train on, ${half!.test.count} to test on`;
+    expect(half!.train.count + half!.test.count).toBe(675);
+    expect(readFileSync(run.finish(), 'utf8')).toContain(counts);
+  });
+
+  it('of six expressions takes six of given data', async () => {
+    const csv = join(folder, 'seven.csv');
+    await writeFerCsv(csv, await syntheticSplits(120), {});
+    const given = { ...shared, out: join(folder, 'six'), resume: false, data: `fer2013:${csv}` };
+    const run = new RecipeRun(recipes[0]!, given);
+    expect((await mffFaces(run)).classes.length).toBe(6);
+    expect(readFileSync(run.finish(), 'utf8')).not.toContain('left out');
+    const digits = new RecipeRun(recipes[0]!, { ...given, data: 'mnist' });
+    expect((await mffFaces(digits)).classes.length).toBe(10);
+    expect(readFileSync(digits.finish(), 'utf8')).toContain('The data has 10 classes and not the paper’s six');
   });
 
   it('resumed does not train again', async () => {
