@@ -1,12 +1,16 @@
 // Contracts of linear algebra, convolution, normalisation, pooling, resizing and classification. See contract_case.h.
+#include <algorithm>
+
 #include "graph/contract_case.h"
 
 namespace gramian {
 namespace {
 
-/** Places a window of `kernel` cells, `dilation` apart, can take every `stride` cells on a padded line. */
-int64_t window_count(const Case& node, int64_t size, int64_t kernel, int64_t stride, int64_t dilation, int64_t pads) {
-  const int64_t reach = checked_add(checked_mul(kernel - 1, dilation), 1);
+/** Cells that a window of `kernel` cells, `dilation` apart, reaches over. */
+int64_t reach_of(int64_t kernel, int64_t dilation) { return checked_add(checked_mul(kernel - 1, dilation), 1); }
+
+/** Places a window can take every `stride` cells on a padded line. */
+int64_t window_count(const Case& node, int64_t size, int64_t reach, int64_t stride, int64_t pads) {
   const int64_t room = checked_add(size, pads) - reach;
   node.expect(room >= 0, "a window that fits into the padded image");
   return room / stride + 1;
@@ -18,13 +22,16 @@ void convolution(const Case& node, const Tensor& x, const Tensor& w, const Tenso
   const int64_t groups = node.integer("groups", 1), channels = x.shape[3], filters = w.shape[3];
   node.expect(channels % groups == 0 && filters % groups == 0, "channels and filters divisible by groups");
   node.expect(w.shape[2] == channels / groups, "a filter over channels/groups input channels");
-  const int64_t height =
-      window_count(node, x.shape[1], w.shape[0], node.integer("strideH", 1), node.integer("dilationH", 1),
-                   node.integer("padTop", 0) + node.integer("padBottom", 0));
-  const int64_t width =
-      window_count(node, x.shape[2], w.shape[1], node.integer("strideW", 1), node.integer("dilationW", 1),
-                   node.integer("padLeft", 0) + node.integer("padRight", 0));
+  const int64_t reach_h = reach_of(w.shape[0], node.integer("dilationH", 1));
+  const int64_t reach_w = reach_of(w.shape[1], node.integer("dilationW", 1));
+  const int64_t pads_h = node.integer("padTop", 0) + node.integer("padBottom", 0);
+  const int64_t pads_w = node.integer("padLeft", 0) + node.integer("padRight", 0);
+  const int64_t height = window_count(node, x.shape[1], reach_h, node.integer("strideH", 1), pads_h);
+  const int64_t width = window_count(node, x.shape[2], reach_w, node.integer("strideW", 1), pads_w);
   node.expect_shape(y, {x.shape[0], height, width, filters});
+  // Depthwise kernels hold the padded rows that a window reaches over.
+  node.expect(x.shape[2] + pads_w <= kMaxElements / reach_h / std::max(channels, filters),
+              "a window over padded rows of at most 2^40 elements in all");
 }
 
 /** The relation of x[N,H,W,C] and y[N,OH,OW,C] for a pooling window. */
@@ -34,8 +41,8 @@ void pooling(const Case& node, const Tensor& x, const Tensor& y) {
   // Less padding than window, so that every window holds at least one cell of the image.
   const int64_t pad_h = node.integer("padTop", 0, kernel_h - 1) + node.integer("padBottom", 0, kernel_h - 1);
   const int64_t pad_w = node.integer("padLeft", 0, kernel_w - 1) + node.integer("padRight", 0, kernel_w - 1);
-  const int64_t height = window_count(node, x.shape[1], kernel_h, node.integer("strideH", 1), 1, pad_h);
-  const int64_t width = window_count(node, x.shape[2], kernel_w, node.integer("strideW", 1), 1, pad_w);
+  const int64_t height = window_count(node, x.shape[1], kernel_h, node.integer("strideH", 1), pad_h);
+  const int64_t width = window_count(node, x.shape[2], kernel_w, node.integer("strideW", 1), pad_w);
   node.expect_shape(y, {x.shape[0], height, width, x.shape[3]});
 }
 

@@ -11,6 +11,9 @@ namespace gramian {
 
 using Shape = std::vector<int64_t>;
 
+/** The most elements of a tensor, and of what a kernel holds of one; more can only be a mistake. */
+constexpr int64_t kMaxElements = int64_t{1} << 40;
+
 enum class Kind { input, param, state, constant, temp };
 const char* kind_name(Kind kind);
 

@@ -10,7 +10,6 @@ namespace gramian {
 namespace {
 
 constexpr size_t kMaxTensors = 1 << 22;
-constexpr int64_t kMaxElements = int64_t{1} << 40;
 
 [[noreturn]] void fail(const std::string& message) { throw Error(Code::graph, "[graph] " + message); }
 

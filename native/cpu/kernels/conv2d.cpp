@@ -138,6 +138,12 @@ struct ProductParams {
   GemmPlan plan;
 };
 
+// Rows and columns of a window's product are told apart by 32-bit arithmetic.
+void expect_countable(KernelCall* call, int64_t rows, int64_t columns) {
+  if (rows >> 32 != 0 || columns >> 32 != 0)
+    call->error = "expected fewer than 2^32 windows of fewer than 2^32 elements each, where the filter is not 1x1";
+}
+
 // Fills the head of the params; true when the call is depthwise.cpp's.
 bool choose(KernelCall* call, const View& x, const View& filter, const View& y) {
   ConvParams* conv = params_of<ConvParams>(call);
@@ -176,6 +182,7 @@ void forward_prepare(KernelCall* call) {
   ProductParams* params = params_of<ProductParams>(call);
   const ConvShape& s = params->conv.shape;
   const int64_t image = s.oh * s.ow, all = s.batch * image;
+  if (params->conv.way == ConvWay::general) expect_countable(call, all, s.kh * s.kw * s.c);
   params->plan = thin_if_few_rows(plan_gemm(call->precision, s.groups, all, s.o, s.kh * s.kw * s.c, false,
                                             attr(call, "perImage") != 0 ? image : all));
   call->workspace_bytes = params->plan.workspace_bytes + finish_bytes(call);
@@ -204,6 +211,7 @@ void grad_filter_prepare(KernelCall* call) {
   if (choose(call, x, dw, dy)) return kDepthwiseKernels.kernels[2].prepare(call);
   ProductParams* params = params_of<ProductParams>(call);
   const ConvShape& s = params->conv.shape;
+  if (params->conv.way == ConvWay::general) expect_countable(call, s.batch * s.oh * s.ow, s.kh * s.kw * s.c);
   params->plan = plan_gemm(call->precision, s.groups, s.kh * s.kw * s.c, s.o, s.batch * s.oh * s.ow, true);
   call->workspace_bytes = params->plan.workspace_bytes;
 }
@@ -247,6 +255,10 @@ PhaseTaps phase_taps(int64_t phase, int64_t size, int64_t kernel, int64_t stride
   return taps;
 }
 
+// The phases that have pixels.
+int64_t phases_h(const ConvShape& s) { return min64(s.stride_h, s.h); }
+int64_t phases_w(const ConvShape& s) { return min64(s.stride_w, s.w); }
+
 GemmPlan phase_plan(Precision precision, const ConvShape& s, const PhaseTaps& th, const PhaseTaps& tw) {
   return plan_gemm(precision, s.groups, s.batch * th.pixels * tw.pixels, s.c, th.count * tw.count * s.o, false);
 }
@@ -268,8 +280,9 @@ void grad_input_prepare(KernelCall* call) {
     call->workspace_bytes = params->plan.workspace_bytes;
     return;
   }
-  for (int64_t a = 0; a < s.stride_h; ++a) {
-    for (int64_t b = 0; b < s.stride_w; ++b) {
+  expect_countable(call, s.batch * s.h * s.w, s.kh * s.kw * s.o);
+  for (int64_t a = 0; a < phases_h(s); ++a) {
+    for (int64_t b = 0; b < phases_w(s); ++b) {
       const PhaseTaps th = phase_taps_h(s, a), tw = phase_taps_w(s, b);
       if (th.pixels * tw.pixels * th.count * tw.count == 0) continue;
       call->workspace_bytes = max64(call->workspace_bytes, phase_plan(call->precision, s, th, tw).workspace_bytes);
@@ -338,8 +351,8 @@ void grad_input_run(const KernelCall* call) {
     run_gemm<false>(params->plan, call->workspace, call->parallel, matrix_of(dy), b, matrix_of(dx));
     return;
   }
-  for (int64_t a = 0; a < s.stride_h; ++a)
-    for (int64_t b = 0; b < s.stride_w; ++b) run_phase(call, s, a, b);
+  for (int64_t a = 0; a < phases_h(s); ++a)
+    for (int64_t b = 0; b < phases_w(s); ++b) run_phase(call, s, a, b);
 }
 
 constexpr Kernel kKernels[] = {{"conv2d", forward_prepare, forward_run},
