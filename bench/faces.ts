@@ -131,9 +131,7 @@ function speedCells({ faces, found, framesPerSecond, stages, detectMs, peer }: S
     framesPerSecond.toFixed(1),
     ...STAGES.map((stage) => stages[stage].toFixed(2)),
     detectMs.toFixed(2),
-    ...(peer
-      ? [peer.found.toFixed(2), peer.framesPerSecond.toFixed(2), (framesPerSecond / peer.framesPerSecond).toFixed(1)]
-      : []),
+    ...(peer ? [peer.found.toFixed(2), peer.framesPerSecond.toFixed(2), peer.ratio.toFixed(1)] : []),
   ];
 }
 

@@ -68,7 +68,8 @@ void read_data(const Napi::Value& value, Tensor& tensor, const std::string& what
   tensor.data_bytes = checked_mul(count, item_bytes(tensor.dtype));
 }
 
-Tensor read_tensor(const Napi::Value& value, uint32_t index) {
+/** All of a tensor but its data, which is left in `data`. */
+Tensor read_tensor(const Napi::Value& value, uint32_t index, Napi::Value* data) {
   const std::string what = cat("tensor ", index);
   const Napi::Object object = read_object(value, what);
   Tensor tensor;
@@ -80,7 +81,7 @@ Tensor read_tensor(const Napi::Value& value, uint32_t index) {
   if (rank < 1 || rank > 6) throw Error(Code::shape, cat("[graph] ", what, " has rank ", rank, ", expected 1 to 6"));
   for (uint32_t i = 0; i < rank; ++i)
     tensor.shape.push_back(read_integer(shape[i], INT64_MIN, INT64_MAX, what + ".shape"));
-  read_data(object.Get("data"), tensor, cat("\"", tensor.name, "\""));
+  *data = object.Get("data");
   return tensor;
 }
 
@@ -145,13 +146,15 @@ std::string read_string(const Napi::Value& value, const std::string& what) {
   return value.As<Napi::String>().Utf8Value();
 }
 
-Graph read_graph(const Napi::Value& wire) {
+Graph read_graph(const Napi::Value& wire, WireData& data) {
   const Napi::Object object = read_object(wire, "the wire graph");
   Graph graph;
   const Napi::Array tensors = read_array(object.Get("tensors"), "tensors");
   for (uint32_t i = 0, count = tensors.Length(); i < count; ++i) {
-    const Napi::HandleScope scope(wire.Env());
-    graph.tensors.push_back(read_tensor(tensors[i], i));
+    Napi::EscapableHandleScope scope(wire.Env());
+    Napi::Value begins;
+    graph.tensors.push_back(read_tensor(tensors[i], i, &begins));
+    data.push_back(scope.Escape(begins));
   }
   const Napi::Array nodes = read_array(object.Get("nodes"), "nodes");
   for (uint32_t i = 0, count = nodes.Length(); i < count; ++i) {
@@ -163,6 +166,10 @@ Graph read_graph(const Napi::Value& wire) {
   if (!training.IsUndefined() && !training.IsBoolean()) fail("[graph] training is a boolean");
   graph.training = training.IsUndefined() || training.As<Napi::Boolean>().Value();
   return graph;
+}
+
+void take_data(const WireData& data, Graph& graph) {
+  for (size_t i = 0; i < data.size(); ++i) read_data(data[i], graph.tensors[i], cat("\"", graph.tensors[i].name, "\""));
 }
 
 CompileOptions read_options(const Napi::Value& value) {

@@ -4,14 +4,24 @@
 #include <napi.h>
 
 #include <string>
+#include <vector>
 
 #include "binding/session.h"
 #include "plan/plan.h"
 
 namespace gramian {
 
-/** Reads { tensors, nodes, outputs }. Data is borrowed from the typed arrays. Throws Error. */
-Graph read_graph(const Napi::Value& wire);
+/** What a wire graph's tensors begin with, one for each, undefined where a tensor has nothing. */
+using WireData = std::vector<Napi::Value>;
+
+/** Reads { tensors, nodes, outputs }, which may run getters of the caller's; the data is only kept. Throws Error. */
+Graph read_graph(const Napi::Value& wire, WireData& data);
+
+/**
+ * Gives the tensors their data, borrowed from typed arrays: it holds until JavaScript runs again, which may free an
+ * array's memory, so everything else is read before. Throws ERR_ARGUMENT.
+ */
+void take_data(const WireData& data, Graph& graph);
 
 struct CompileOptions {
   std::string device = "auto";

@@ -3,6 +3,7 @@
 #include "binding/pixels.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "binding/convert.h"
 #include "core/text.h"
@@ -72,16 +73,31 @@ Region read_region(const Napi::CallbackInfo& info, size_t first, int64_t width, 
   return region;
 }
 
+/** Points along an axis as they were checked: the caller's arrays may be the output's memory, or shared with others. */
+struct Points {
+  std::vector<int32_t> low, high;
+  std::vector<float> share;
+  Axis axis() const { return {low.data(), high.data(), share.data(), static_cast<int64_t>(low.size())}; }
+};
+
 /** Low, high, share of points along an axis of `size` pixels. */
-Axis read_axis(const Napi::CallbackInfo& info, size_t first, int64_t size) {
+Points read_points(const Napi::CallbackInfo& info, size_t first, int64_t size) {
   const Items<int32_t> low = read_items<int32_t>(info[first], "low");
   const int64_t count = low.count;
   const int32_t* const high = read_array_of<int32_t>(info[first + 1], count, "high");
   const float* const share = read_array_of<float>(info[first + 2], count, "share");
+  Points points = {{low.data, low.data + count}, {high, high + count}, {share, share + count}};
   const auto outside = [&](int32_t at) { return at < 0 || at >= size; };
-  if (std::any_of(low.data, low.data + count, outside) || std::any_of(high, high + count, outside))
+  if (std::ranges::any_of(points.low, outside) || std::ranges::any_of(points.high, outside))
     throw Error(Code::argument, cat("[pixels] a point lies outside the ", size, " pixels of its axis"));
-  return {low.data, high, share, count};
+  if (!std::ranges::all_of(points.share, [](float part) { return part >= 0 && part <= 1; }))
+    throw Error(Code::argument, "[pixels] a point takes a share of 0 to 1 of its second pixel");
+  return points;
+}
+
+int64_t count_of(const Points& columns, const Points& rows, int64_t channels) {
+  return checked_mul(checked_mul(static_cast<int64_t>(columns.low.size()), static_cast<int64_t>(rows.low.size())),
+                     channels);
 }
 
 /** gray(from, width, to, left, top, right, bottom) */
@@ -112,10 +128,11 @@ Napi::Value halve(const Napi::CallbackInfo& info) {
 Napi::Value sample(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     const Image from = read_image(info, 0);
-    const Axis columns = read_axis(info, 3, from.width), rows = read_axis(info, 6, from.height);
+    const Points columns = read_points(info, 3, from.width), rows = read_points(info, 6, from.height);
     const int64_t offset = read_integer(info[10], 0, INT64_C(1) << 40, "an offset");
-    const int64_t bytes = columns.count * rows.count * from.channels;
-    pixels::sample(from, columns, rows, read_array_of<uint8_t>(info[9], offset + bytes, "samples") + offset);
+    const int64_t bytes = count_of(columns, rows, from.channels);
+    uint8_t* const out = read_array_of<uint8_t>(info[9], checked_add(offset, bytes), "samples");
+    pixels::sample(from, columns.axis(), rows.axis(), out + offset);
     return info.Env().Undefined();
   });
 }
@@ -125,10 +142,10 @@ Napi::Value sample_square(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     const Image from = read_image(info, 0);
     const int64_t side = std::max(from.width, from.height);
-    const Axis columns = read_axis(info, 3, side), rows = read_axis(info, 6, side);
+    const Points columns = read_points(info, 3, side), rows = read_points(info, 6, side);
     const float* const mean = read_array_of<float>(info[9], 3, "mean");
-    float* const out = read_array_of<float>(info[10], columns.count * rows.count * 3, "samples");
-    pixels::sample_square(from, side, columns, rows, mean, out);
+    float* const out = read_array_of<float>(info[10], count_of(columns, rows, 3), "samples");
+    pixels::sample_square(from, side, columns.axis(), rows.axis(), mean, out);
     return info.Env().Undefined();
   });
 }

@@ -31,19 +31,14 @@ PlanObject::~PlanObject() { release(); }
 
 void PlanObject::compile(const Napi::CallbackInfo& info) {
   const auto make_backend = reinterpret_cast<MakeBackend>(info.Data());
-  Graph graph = read_graph(info[0]);
+  const bool shares = !info[2].IsUndefined();
+  WireData data;
+  Graph graph = read_graph(info[0], data);
+  const CompileOptions options = shares ? CompileOptions{} : read_options(info[1]);
+  std::shared_ptr<Session> session = shares ? shared_session(info) : nullptr;
+  take_data(data, graph);
   validate(graph);
-  std::shared_ptr<Session> session;
-  if (info[2].IsUndefined()) {
-    session = Session::create(info.Env(), make_backend(read_options(info[1])));
-  } else {
-    const Napi::Function constructor = info.This().As<Napi::Object>().Get("constructor").As<Napi::Function>();
-    if (!info[2].IsObject() || !info[2].As<Napi::Object>().InstanceOf(constructor))
-      throw Error(Code::argument, "[compile] share is a plan");
-    PlanObject* other = Unwrap(info[2].As<Napi::Object>());
-    other->check_alive("compile");
-    session = other->session_;
-  }
+  if (!session) session = Session::create(info.Env(), make_backend(options));
   session->retain();
   try {
     executable_ = std::make_shared<Executable>(make_plan(std::move(graph), *session->backend()), session->backend(),
@@ -56,6 +51,15 @@ void PlanObject::compile(const Napi::CallbackInfo& info) {
   reached_ = session_;
   // V8 sees only a small object otherwise, and would be in no hurry to collect it.
   Napi::MemoryManagement::AdjustExternalMemory(Env(), executable_->allocated_bytes());
+}
+
+std::shared_ptr<Session> PlanObject::shared_session(const Napi::CallbackInfo& info) {
+  const Napi::Function constructor = info.This().As<Napi::Object>().Get("constructor").As<Napi::Function>();
+  if (!info[2].IsObject() || !info[2].As<Napi::Object>().InstanceOf(constructor))
+    throw Error(Code::argument, "[compile] share is a plan");
+  const PlanObject* other = Unwrap(info[2].As<Napi::Object>());
+  other->check_alive("compile");
+  return other->session_;
 }
 
 void PlanObject::release() {
@@ -213,9 +217,12 @@ Napi::Value PlanObject::dispose(const Napi::CallbackInfo& info) {
 
 Napi::Value analyze(const Napi::CallbackInfo& info, MakeBackend make_backend) {
   return guard(info.Env(), [&]() -> Napi::Value {
-    Graph graph = read_graph(info[0]);
+    WireData data;
+    Graph graph = read_graph(info[0], data);
+    const CompileOptions options = read_options(info[1]);
+    take_data(data, graph);
     validate(graph);
-    const std::unique_ptr<Backend> backend = make_backend(read_options(info[1]));
+    const std::unique_ptr<Backend> backend = make_backend(options);
     const Plan plan = make_plan(std::move(graph), *backend);
     return write_description(info.Env(), gramian::describe(plan, *backend));
   });

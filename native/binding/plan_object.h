@@ -31,6 +31,8 @@ class PlanObject : public Napi::ObjectWrap<PlanObject> {
   Napi::Value dispose(const Napi::CallbackInfo& info);
 
   void compile(const Napi::CallbackInfo& info);
+  /** The session of the plan that is named third. Throws ERR_ARGUMENT, ERR_DISPOSED. */
+  std::shared_ptr<Session> shared_session(const Napi::CallbackInfo& info);
   void check_alive(const char* what) const;
   void release();
   const Persistent& persistent(const Napi::Value& name, const char* what) const;

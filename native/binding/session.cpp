@@ -5,6 +5,7 @@
 
 namespace gramian {
 
+constexpr char kNoArray[] = "[engine] the environment refused an array";
 constexpr size_t kIdleRequests = 16;
 constexpr size_t kIdleBytes = size_t{64} << 20;  // a larger buffer is not kept
 
@@ -61,7 +62,14 @@ Napi::Promise Session::submit(Napi::Env env, std::unique_ptr<Request> request) {
   napi_value promise;
   if (napi_create_promise(env, &request->deferred, &promise) != napi_ok)
     throw Error(Code::device, "[engine] the environment refused a promise");
-  engine_.push(request.get());
+  try {
+    engine_.push(request.get());
+  } catch (...) {
+    // The thread could not be started. Nobody has the promise; settled, it can be freed.
+    napi_value nothing;
+    if (napi_get_undefined(env, &nothing) == napi_ok) napi_resolve_deferred(env, request->deferred, nothing);
+    throw;
+  }
   Request* mine = request.release();
   mine->newer = nullptr;
   mine->older = newest_;
@@ -79,7 +87,7 @@ Napi::Value Session::perform(Napi::Env env, std::unique_ptr<Request> request) {
   const bool made = !failed && make_result(env, *request, &value);
   recycle(std::move(request));
   if (failed) throw error;
-  if (!made) throw Error(Code::device, "[engine] the environment refused an array");
+  if (!made) throw Error(Code::device, kNoArray);
   return Napi::Value(env, value);
 }
 
@@ -106,11 +114,13 @@ void Session::settle(napi_env env, napi_value, void* self, void* data) {
   if (request->older) request->older->newer = request->newer;
   if (--session->pending_ == 0) napi_unref_threadsafe_function(env, session->function_);
   napi_value value;
-  if (request->failed) {
-    if (make_error(env, request->code, request->message, request->completed, &value))
-      napi_reject_deferred(env, request->deferred, value);
-  } else if (make_result(env, *request, &value)) {
+  if (!request->failed && make_result(env, *request, &value)) {
     napi_resolve_deferred(env, request->deferred, value);
+  } else {
+    const bool failed = request->failed;
+    if (make_error(env, failed ? request->code : Code::device, failed ? request->message : kNoArray, request->completed,
+                   &value))
+      napi_reject_deferred(env, request->deferred, value);
   }
   session->recycle(std::move(request));
 }

@@ -3,6 +3,8 @@
 #include "core/thread_pool.h"
 
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace gramian {
 namespace {
@@ -23,26 +25,43 @@ inline void relax() {
 ThreadPool::ThreadPool(int threads) {
   pthread_mutex_init(&mutex_, nullptr);
   pthread_cond_init(&wakeup_, nullptr);
-  workers_.reserve(threads > 1 ? threads - 1 : 0);
   for (int i = 1; i < threads; ++i) {
-    pthread_t worker;
+    Worker& worker = workers_.emplace_back();
+    worker.pool = this;
     // A system that refuses more threads gets a smaller pool: results do not depend on its size.
-    if (pthread_create(&worker, nullptr, main, this) != 0) break;
-    workers_.push_back(worker);
+    if (pthread_create(&worker.thread, nullptr, main, &worker) == 0) continue;
+    workers_.pop_back();
+    break;
   }
+  for (const Worker& worker : workers_)
+    while (worker.id.load() == 0) sched_yield();
 }
 
 ThreadPool::~ThreadPool() {
   stop_.store(true);
   wake();
-  for (pthread_t worker : workers_) pthread_join(worker, nullptr);
+  for (Worker& worker : workers_) pthread_join(worker.thread, nullptr);
   pthread_cond_destroy(&wakeup_);
   pthread_mutex_destroy(&mutex_);
 }
 
 void* ThreadPool::main(void* self) {
-  static_cast<ThreadPool*>(self)->work();
+  auto* const worker = static_cast<Worker*>(self);
+  worker->id.store(static_cast<pid_t>(syscall(SYS_gettid)));
+  worker->pool->work();
   return nullptr;
+}
+
+// A worker that is woken on the caller's own processor, because the others are busy for a few microseconds more, waits
+// there until the system moves it, which takes milliseconds: longer than many a step.
+void ThreadPool::keep_apart() {
+  const int here = sched_getcpu();
+  cpu_set_t others;
+  if (here < 0 || here == avoided_ || sched_getaffinity(0, sizeof others, &others) != 0) return;
+  avoided_ = here;
+  CPU_CLR(here, &others);
+  if (CPU_COUNT(&others) == 0) return;
+  for (const Worker& worker : workers_) sched_setaffinity(worker.id.load(), sizeof others, &others);
 }
 
 void ThreadPool::wake() {
@@ -67,7 +86,10 @@ void ThreadPool::run(int64_t count, Body body, void* context) {
   next_.store(0);
   const uint64_t generation = (gate_.load() >> 16) + 1;
   gate_.store(generation << 16 | kOpen);
-  if (sleepers_.load() > 0) wake();
+  if (sleepers_.load() > 0) {
+    keep_apart();
+    wake();
+  }
   drain();
   // Close the gate: nobody enters any more; then wait for those inside to finish their last piece.
   gate_.fetch_and(~kOpen);

@@ -4,10 +4,11 @@
 // The rule easy to break: a late worker may only touch the job while it is counted in gate_, which run() closes.
 #pragma once
 #include <pthread.h>
+#include <sys/types.h>
 
 #include <atomic>
 #include <cstdint>
-#include <vector>
+#include <deque>
 
 namespace gramian {
 
@@ -26,10 +27,17 @@ class ThreadPool {
   void run(int64_t count, Body body, void* context);
 
  private:
-  static void* main(void* self);
+  struct Worker {
+    ThreadPool* pool;
+    pthread_t thread;
+    std::atomic<pid_t> id{0};  // the system's, written by the thread itself
+  };
+
+  static void* main(void* worker);
   void work();
   void drain();
   void wake();
+  void keep_apart();
 
   // gate_ = generation << 16 | open << 15 | workers inside. A worker enters by adding 1 while it is open.
   static constexpr uint64_t kOpen = 1 << 15, kInside = kOpen - 1;
@@ -44,7 +52,8 @@ class ThreadPool {
   std::atomic<bool> stop_{false};
   pthread_mutex_t mutex_;
   pthread_cond_t wakeup_;
-  std::vector<pthread_t> workers_;
+  std::deque<Worker> workers_;
+  int avoided_ = -1;  // the processor workers were last kept off
 };
 
 }  // namespace gramian

@@ -46,7 +46,7 @@ class CudaRecording::Recorder : public Queue {
       : Queue(recording.host_.modules()),
         recording_(recording),
         blas_(uses_blas() ? recording.host_.blas(0) : nullptr) {
-    go_to(recording.host_.stream(0), blas_);
+    go_to(recording.stream_, blas_);
   }
 
   void run(size_t launch) {
@@ -143,7 +143,7 @@ class CudaRecording::Capture final : public Recorder {
   std::vector<Event> events_;  // all, for the capture's time
 };
 
-CudaRecording::CudaRecording(Host& host, const StepSpec& spec) : host_(host), spec_(spec) {
+CudaRecording::CudaRecording(Host& host, const StepSpec& spec) : host_(host), stream_(host.stream(0)), spec_(spec) {
   const Scope scope(host_.context());
   try {
     lay_out_outputs();
@@ -171,7 +171,7 @@ void CudaRecording::lay_out_outputs() {
 
 void CudaRecording::make_memory() {
   left_ = static_cast<char*>(host_.allocate(left_bytes_));
-  driver().set_bytes(address(left_), 0, static_cast<size_t>(left_bytes_), host_.stream(0));
+  driver().set_bytes(address(left_), 0, static_cast<size_t>(left_bytes_), stream_);
   for (Slot& slot : slots_) {
     void* memory = nullptr;
     if (spec_.input_bytes > 0) {
@@ -183,31 +183,31 @@ void CudaRecording::make_memory() {
     slot.left = static_cast<char*>(memory);
     driver().create_event(&slot.done, kEventUntimed);
   }
-  driver().synchronize(host_.stream(0));
+  driver().synchronize(stream_);
 }
 
 void CudaRecording::capture() {
   // Relaxed: cuBLAS may load a module of its own at its first call, which the other modes forbid.
   Capture capture(*this);
-  driver().begin_capture(host_.stream(0), kCaptureRelaxed);
+  driver().begin_capture(stream_, kCaptureRelaxed);
   GraphHandle graph = nullptr;
   try {
-    driver().set_words(address(left_), kNoFault, 1, host_.stream(0));
+    driver().set_words(address(left_), kNoFault, 1, stream_);
     capture.run_all();
     enqueue_outputs(capture);
   } catch (...) {
-    driver().end_capture.attempt(host_.stream(0), &graph);
+    driver().end_capture.attempt(stream_, &graph);
     if (graph) driver().destroy_graph.attempt(graph);
     throw;
   }
-  driver().end_capture(host_.stream(0), &graph);
+  driver().end_capture(stream_, &graph);
   const int code = driver().instantiate.attempt(&exec_, graph, 0);
   driver().destroy_graph.attempt(graph);
   if (code) {
     exec_ = nullptr;
     fail_driver("cuGraphInstantiateWithFlags", code);
   }
-  driver().upload_graph(exec_, host_.stream(0));
+  driver().upload_graph(exec_, stream_);
 }
 
 void CudaRecording::enqueue_outputs(Queue& queue) {
@@ -227,15 +227,15 @@ void CudaRecording::feed(const std::vector<const void*>& values) {
   const Slot& slot = slots_[begun_ % kDepth];
   for (size_t i = 0; i < values.size(); ++i)
     memcpy(slot.fed + spec_.feeds[i].offset, values[i], static_cast<size_t>(spec_.feeds[i].bytes));
-  driver().upload(address(spec_.inputs), slot.fed, static_cast<size_t>(spec_.input_bytes), host_.stream(0));
+  driver().upload(address(spec_.inputs), slot.fed, static_cast<size_t>(spec_.input_bytes), stream_);
 }
 
 void CudaRecording::begin() {
   const Scope scope(host_.context());
   const Slot& slot = slots_[begun_ % kDepth];
-  driver().launch_graph(exec_, host_.stream(0));
-  driver().download(slot.left, address(left_), static_cast<size_t>(left_bytes_), host_.stream(0));
-  driver().record(slot.done, host_.stream(0));
+  driver().launch_graph(exec_, stream_);
+  driver().download(slot.left, address(left_), static_cast<size_t>(left_bytes_), stream_);
+  driver().record(slot.done, stream_);
   ++begun_;
 }
 
@@ -263,27 +263,26 @@ Failure CudaRecording::failure_in(const char* left) const {
 void CudaRecording::abandon() noexcept {
   // Also what feed() has queued without a step behind it must be done before its slot is used again.
   const LastScope scope(host_.context());
-  if (scope.entered()) driver().synchronize.attempt(host_.stream(0));
+  if (scope.entered()) driver().synchronize.attempt(stream_);
   finished_ = begun_;
 }
 
 Failure CudaRecording::profile(double* seconds) {
   const Scope scope(host_.context());
-  const Stream stream = host_.stream(0);
   while (marks_.size() < spec_.launches.size() + 1) {
     Event mark = nullptr;
     driver().create_event(&mark, kEventTimed);
     marks_.push_back(mark);
   }
   Recorder recorder(*this);
-  driver().set_words(address(left_), kNoFault, 1, stream);
+  driver().set_words(address(left_), kNoFault, 1, stream_);
   for (size_t i = 0; i < spec_.launches.size(); ++i) {
-    driver().record(marks_[i], stream);
+    driver().record(marks_[i], stream_);
     recorder.run(i);
   }
-  driver().record(marks_.back(), stream);
-  driver().download(slots_[0].left, address(left_), sizeof(unsigned), stream);
-  driver().synchronize(stream);
+  driver().record(marks_.back(), stream_);
+  driver().download(slots_[0].left, address(left_), sizeof(unsigned), stream_);
+  driver().synchronize(stream_);
   for (size_t i = 0; i < spec_.launches.size(); ++i) {
     float milliseconds = 0;
     driver().elapsed(&milliseconds, marks_[i], marks_[i + 1]);

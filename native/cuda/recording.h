@@ -86,6 +86,7 @@ class CudaRecording final : public Recording {
   void release() noexcept;
 
   Host& host_;
+  const Stream stream_;  // the plan's own
   const StepSpec spec_;
   std::vector<int64_t> output_offsets_;  // of the block that outputs are gathered in; its first word is the fault's
   int64_t left_bytes_ = 0;

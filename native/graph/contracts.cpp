@@ -149,7 +149,15 @@ bool fits(const Attribute& attr, char type) {
   }
 }
 
+/** Whether a contract's list of attributes names this one. */
+bool names(const Contract& contract, const std::string& key) {
+  return cat(" ", contract.attrs).find(cat(" ", key, ":")) != std::string::npos;
+}
+
 void check_attributes(const Contract& contract, const Node& node, const Case& report) {
+  // What a pass of the planner tells kernels, such as that more inputs follow, is not for a caller to say.
+  for (const Attribute& attr : node.attrs)
+    if (!names(contract, attr.key)) report.fail(Code::graph, cat("has no attribute \"", attr.key, "\""));
   for (const char* at = contract.attrs; *at;) {
     const char* colon = strchr(at, ':');
     const std::string key(at, colon);

@@ -10,12 +10,11 @@ import { contend, measureCeilings, type Ours, OWN, type Placement, type Trace, t
 import { disagreement, NoAnswer, type PeerContender, type PeerHost, TOLERANCE } from './bench/peer';
 import type { Measurement, OwnBf16, PeerMeasured, Report, Setting } from './bench/reports';
 import { type Group, inferRow, ROWS, type Row, selectRows, stepRow, type Workload } from './bench/rows';
+import type { Target } from './bench/select';
 import { alternate, type Ceilings, type Sampled } from './bench/statistics';
 
-export const TARGETS = ['kernels', 'step', 'infer', 'growth', 'peers'] as const;
-
 export interface MeasureOptions {
-  readonly target: (typeof TARGETS)[number];
+  readonly target: Target;
   /** Seconds spent on each contender of each row, about. */
   readonly seconds: number;
   readonly device: 'auto' | 'cpu' | 'cuda';

@@ -2,6 +2,7 @@
 // rule easy to break: everything is loaded when first called, so that help and mistakes are answered without the addon.
 import type { DeviceInfo } from '../compile';
 import type { DuplicateReport } from '../data/duplicates';
+import { CheckpointError } from '../errors';
 import type { DetectedFaces, DetectOptions, WatchOptions } from '../faces/photos';
 import type { MtcnnTrainingOptions } from '../faces/training/train';
 import type { Recipe, RunOptions } from '../recipes';
@@ -120,6 +121,7 @@ async function runRecipe(name: string, options: RecipeOptions): Promise<string> 
 }
 
 const trainDetector: Engine['trainDetector'] = async (data, { out, ...options }) => {
+  const { ensureWritable } = await import('../data/atomicFile.js');
   const { annotatedFolder } = await import('../faces/training/annotations.js');
   const { drawnScenes } = await import('../faces/training/scenes.js');
   const { saveMtcnn, trainMtcnn } = await import('../faces/training/train.js');
@@ -128,6 +130,9 @@ const trainDetector: Engine['trainDetector'] = async (data, { out, ...options })
     'folder' in data
       ? await annotatedFolder(data.folder)
       : await drawnScenes(data.scenes, { ...(seed === undefined ? {} : { seed }), signal });
+  await ensureWritable(out).catch((cause: Error) => {
+    throw new CheckpointError(`[train-detector] ${out}: cannot be saved: ${cause.message}`, { cause });
+  });
   await saveMtcnn(out, await trainMtcnn(images, options));
   return { images: images.length, faces: images.reduce((sum, { faces }) => sum + faces.length, 0) };
 };

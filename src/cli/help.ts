@@ -62,13 +62,14 @@ export function commandHelp(spec: CommandSpec, summary: string): string {
 }
 
 export function generalHelp(version: string, commands: Readonly<Record<string, { readonly summary: string }>>): string {
+  const width = 2 + Math.max(...Object.keys(commands).map((name) => name.length));
   return [
     `gramian ${version}: trains convolutional networks without back-propagation`,
     '',
     'Usage: gramian COMMAND [options]',
     '',
     'Commands:',
-    ...Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(12)}${summary}`),
+    ...Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(width)}${summary}`),
     '',
     'gramian COMMAND --help lists a command’s options. --version prints the version.',
     'Exit codes: 0 done, 1 failed, 2 the command line was not understood, 130 interrupted.',

@@ -27,6 +27,21 @@ async function syncFolder(folder: string, io: AtomicIo): Promise<void> {
   }
 }
 
+/** A name that no other file has, beside `path`. */
+function temporaryBeside(path: string): string {
+  return join(dirname(resolve(path)), `.${basename(path)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`);
+}
+
+/** Makes the folder of `path`, and rejects where writeAtomic(path) would: to be asked before long work whose result goes there. */
+export async function ensureWritable(path: string): Promise<void> {
+  await nodeIo.mkdir(dirname(resolve(path)), { recursive: true });
+  const temp = temporaryBeside(path);
+  await (await nodeIo.open(temp, 'wx')).close();
+  await nodeIo.rm(temp);
+  const found = await nodeIo.stat(path).catch(() => undefined);
+  if (found?.isDirectory()) throw new Error('it is a folder');
+}
+
 /**
  * Replaces `path` with what `produce` writes: temp file in the same folder, fsync, rename, fsync of the folder.
  * On any error before the rename the old file is untouched and the temp file removed; the error passes through.
@@ -36,8 +51,7 @@ export async function writeAtomic(
   produce: (write: ByteSink) => Promise<void>,
   io: AtomicIo = nodeIo,
 ): Promise<void> {
-  const folder = dirname(resolve(path));
-  const temp = join(folder, `.${basename(path)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`);
+  const temp = temporaryBeside(path);
   let open: FileHandle | undefined;
   try {
     const handle = await io.open(temp, 'wx');
@@ -53,5 +67,5 @@ export async function writeAtomic(
     await io.rm(temp, { force: true }).catch(() => undefined);
     throw error;
   }
-  await syncFolder(folder, io);
+  await syncFolder(dirname(temp), io);
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DataError } from '../errors';
 import { type DecodeOptions, decodeFiles, IMAGE_TYPES, type ImageFile, isImage, listFolder } from './imageFiles';
 import { Random } from './random';
-import { type DataSplits, splitOff } from './types';
+import { type DataSplits, splitIndices } from './types';
 
 export interface FolderOptions extends DecodeOptions {
   /** At most this many images of each split. */
@@ -47,36 +47,51 @@ async function filesOf(
   return Array.from(new Random(seed, 0xf01d).permutation(files.length), (i) => files[i]!);
 }
 
+/** A part's name and its files, in the order they are taken in. */
+type Part = readonly [name: string, files: readonly ImageFile[]];
+
+/** The parts as they lie in subfolders, or a seeded fifth of all files as the test. No limit yet: it must not move the split. */
+async function listParts(
+  folder: string,
+  classes: readonly string[],
+  found: ReadonlySet<string>,
+  seed: number,
+  notes: string[],
+): Promise<{ train: Part; test: Part; validation?: Part }> {
+  const list = async (part: string): Promise<Part> => [part, await filesOf(part, classes, seed, notes)];
+  const [name, files] = await list(found.has('train') ? join(folder, 'train') : folder);
+  if (found.has('train') && found.has('test')) {
+    const test = await list(join(folder, 'test'));
+    const validation = found.has('validation') ? { validation: await list(join(folder, 'validation')) } : {};
+    return { train: [name, files], test, ...validation };
+  }
+  const { rest, part } = splitIndices(name, files.length, TEST_FRACTION, seed);
+  const of = (indices: Uint32Array): Part => [name, Array.from(indices, (index) => files[index]!)];
+  notes.push(`${name}: no test folder, ${part.length} of ${files.length} images were split off by seed ${seed}`);
+  return { train: of(rest), test: of(part) };
+}
+
 /**
  * DIR/train/CLASS/* with DIR/test/CLASS/* (and DIR/validation/CLASS/*), or DIR/CLASS/* of which a seeded fifth becomes
- * the test. Classes are the subfolders' names in code-unit order. Throws DataError naming the file.
+ * the test, the same fifth whatever the limit. Classes are the subfolders' names in code-unit order. Throws DataError
+ * naming the file.
  */
 export async function readFolder(folder: string, options: FolderOptions = {}): Promise<DataSplits> {
   const { limit = Infinity, seed = 1 } = options;
   const entries = await listFolder('folder', folder);
-  const parts = new Set(entries.filter((entry) => entry.isDirectory()).map(({ name }) => name));
+  const found = new Set(entries.filter((entry) => entry.isDirectory()).map(({ name }) => name));
   const notes: string[] = [];
-  const trainFolder = parts.has('train') ? join(folder, 'train') : folder;
-  const classes = await classesOf(trainFolder);
-  const read = async (part: string, cap: number) => {
-    const files = (await filesOf(part, classes, seed, notes)).slice(0, cap);
-    return decodeFiles('folder', part, files, classes, options);
-  };
-  const source = `folder:${folder}`;
-  if (!parts.has('train') || !parts.has('test')) {
-    const whole = await read(trainFolder, limit);
-    const { rest, part } = splitOff(whole, TEST_FRACTION, seed);
-    notes.push(`${trainFolder}: no test folder, ${part.count} of ${whole.count} images were split off by seed ${seed}`);
-    return { train: rest, test: part, source, notes };
-  }
-  const train = await read(trainFolder, limit);
-  const test = await read(join(folder, 'test'), limit);
-  const validation = parts.has('validation') ? await read(join(folder, 'validation'), limit) : undefined;
+  const classes = await classesOf(found.has('train') ? join(folder, 'train') : folder);
+  const parts = await listParts(folder, classes, found, seed, notes);
+  const decode = ([name, files]: Part) => decodeFiles('folder', name, files.slice(0, limit), classes, options);
+  const train = await decode(parts.train);
+  const test = await decode(parts.test);
+  const validation = parts.validation && (await decode(parts.validation));
   for (const part of validation ? [test, validation] : [test]) {
     if (part.height !== train.height || part.width !== train.width) {
       const sizes = `${part.height}x${part.width} but those of ${train.name} ${train.height}x${train.width}`;
       throw new DataError(`[folder] ${part.name}: images are ${sizes}: give a size`);
     }
   }
-  return { train, test, source, notes, ...(validation ? { validation } : {}) };
+  return { train, test, source: `folder:${folder}`, notes, ...(validation ? { validation } : {}) };
 }

@@ -14,7 +14,15 @@ import { readJaffe } from './layouts/jaffe';
 import { type OuluOptions, readOuluCasia } from './layouts/ouluCasia';
 import { readSfew } from './layouts/sfew';
 import { FER_COUNTS, syntheticSplits } from './synthetic';
-import { type DataSplits, splitOff, takeFirst, throwIfAborted } from './types';
+import {
+  type DataSplits,
+  type ImageDataset,
+  splitOff,
+  takeFirst,
+  throwIfAborted,
+  withChannels,
+  withoutClass,
+} from './types';
 
 export interface LoadOptions extends OuluOptions, FerCsvOptions {}
 
@@ -163,29 +171,36 @@ function parseSpec(spec: string): { source: Source; argument: string } {
   return { source, argument };
 }
 
+/** A split with at most `limit` images, of the channels and with the classes asked for. */
+function fitted(spec: string, data: ImageDataset, { limit, channels, neutral }: LoadOptions): ImageDataset {
+  const faces = neutral === false ? withoutClass(data, 'neutral') : data;
+  const images = withChannels(limit === undefined ? faces : takeFirst(faces, limit), channels ?? data.channels);
+  if (channels === undefined || images.channels === channels) return images;
+  throw new DataError(`[loadData] ${spec}: expected images of ${channels} channels, these have ${images.channels}`);
+}
+
 /**
  * Loads the splits a spec names. `limit`: at most that many images of each split. `seed`: splits, orders and synthetic
- * faces. `size`, `channels`: of images that come as files. `neutral`, `peakFrames`, `camera`, `light`: what is taken of the
- * face data sets. Throws ArgumentError for a wrong spec, DataError for wrong data.
+ * faces. `size`: of images that come as files. `channels`: 1 or 3, what files are decoded to; data that is grey as it comes
+ * has its channel repeated. `neutral`: false leaves out the class of that name, of any data. `peakFrames`, `camera`,
+ * `light`: what is taken of the face data sets. Throws ArgumentError for a wrong spec, DataError for wrong data.
  */
 export async function loadData(spec: string, options: LoadOptions = {}): Promise<DataSplits> {
   const { source, argument } = parseSpec(spec);
-  const { limit, seed } = options;
+  const { limit, seed, channels } = options;
   if (limit !== undefined && (!Number.isSafeInteger(limit) || limit < 1)) {
     throw new ArgumentError(`[loadData] limit is a whole number of at least 1, got ${limit}`);
   }
   if (seed !== undefined && !Number.isSafeInteger(seed)) {
     throw new ArgumentError(`[loadData] seed is a whole number, got ${seed}`);
   }
+  if (channels !== undefined && channels !== 1 && channels !== 3) {
+    throw new ArgumentError(`[loadData] channels is 1 or 3, got ${channels}`);
+  }
   throwIfAborted(options.signal, 'loadData');
   const splits = await source.load(argument, options);
   throwIfAborted(options.signal, 'loadData');
-  if (limit === undefined) return splits;
   const { train, validation, test } = splits;
-  return {
-    ...splits,
-    train: takeFirst(train, limit),
-    test: takeFirst(test, limit),
-    ...(validation ? { validation: takeFirst(validation, limit) } : {}),
-  };
+  const part = (data: ImageDataset): ImageDataset => fitted(spec, data, options);
+  return { ...splits, train: part(train), test: part(test), ...(validation ? { validation: part(validation) } : {}) };
 }

@@ -79,6 +79,7 @@ function settingsOf(options: SyntheticOptions): Settings {
       throw new ArgumentError(`[synthetic] ${key} lies between 0 and 1, got ${settings[key]}`);
     }
   }
+  if (settings.first < 0) throw new ArgumentError(`[synthetic] first is at least 0, got ${settings.first}`);
   if (!Number.isSafeInteger(settings.perSubject) || settings.perSubject < 0) {
     throw new ArgumentError(`[synthetic] perSubject is a whole number of at least 0, got ${settings.perSubject}`);
   }

@@ -124,6 +124,25 @@ export function takeFirst(dataset: ImageDataset, n: number): ImageDataset {
   };
 }
 
+/** Grey images with that many equal channels, for a network that reads colour; others as they are. */
+export function withChannels(data: ImageDataset, channels: number): ImageDataset {
+  if (data.channels !== 1 || channels === 1) return data;
+  const images = new Uint8Array(data.images.length * channels);
+  for (let place = 0; place < images.length; place += 1) images[place] = data.images[Math.floor(place / channels)]!;
+  return { ...data, images, channels };
+}
+
+/** Without the samples of one class and its name; as it is where no class is called so. */
+export function withoutClass(data: ImageDataset, name: string): ImageDataset {
+  const gone = data.classes.indexOf(name);
+  if (gone < 0) return data;
+  const kept = Array.from(data.labels.keys()).filter((index) => data.labels[index] !== gone);
+  if (kept.length === 0) throw new DataError(`[dataset] ${data.name}: no images but those of ${JSON.stringify(name)}`);
+  const rest = select(data, kept);
+  const labels = rest.labels.map((label) => (label > gone ? label - 1 : label));
+  return { ...rest, labels, classes: data.classes.filter((_, label) => label !== gone) };
+}
+
 /** The samples of the given indices, copied, in that order. */
 export function select<T extends Dataset>(dataset: T, indices: ArrayLike<number>, name = dataset.name): T {
   const { count, labels, groups } = dataset;
@@ -176,24 +195,30 @@ export function merge(datasets: readonly ImageDataset[], name: string): ImageDat
 }
 
 /**
- * Splits off a random share: `part` holds round(fraction*count) images (at least 1, and at least 1 stays), `rest` the
- * others, both in the original order. The same seed gives the same split.
+ * Splits 0..count-1 at random: `part` holds round(fraction*count) of them (at least 1, and at least 1 stays), `rest` the
+ * others, both ascending. The same seed gives the same split. `name` is what errors call the set.
  */
+export function splitIndices(
+  name: string,
+  count: number,
+  fraction: number,
+  seed: number,
+): { rest: Uint32Array; part: Uint32Array } {
+  if (!(fraction > 0 && fraction < 1)) {
+    throw new ArgumentError(`[splitOff] a fraction lies between 0 and 1, got ${fraction}`);
+  }
+  if (count < 2) throw new DataError(`[splitOff] ${name}: at least 2 images are needed to split, got ${count}`);
+  const size = Math.min(count - 1, Math.max(1, Math.round(fraction * count)));
+  const order = new Random(seed, 0x5b11).permutation(count);
+  return { part: order.slice(0, size).sort(), rest: order.slice(size).sort() };
+}
+
+/** splitIndices() of a data set's images, which keep their order. */
 export function splitOff(
   dataset: ImageDataset,
   fraction: number,
   seed: number,
 ): { rest: ImageDataset; part: ImageDataset } {
-  if (!(fraction > 0 && fraction < 1)) {
-    throw new ArgumentError(`[splitOff] a fraction lies between 0 and 1, got ${fraction}`);
-  }
-  if (dataset.count < 2) {
-    throw new DataError(`[splitOff] ${dataset.name}: at least 2 images are needed to split, got ${dataset.count}`);
-  }
-  const size = Math.min(dataset.count - 1, Math.max(1, Math.round(fraction * dataset.count)));
-  const order = new Random(seed, 0x5b11).permutation(dataset.count);
-  return {
-    part: select(dataset, order.slice(0, size).sort()),
-    rest: select(dataset, order.slice(size).sort()),
-  };
+  const { rest, part } = splitIndices(dataset.name, dataset.count, fraction, seed);
+  return { rest: select(dataset, rest), part: select(dataset, part) };
 }

@@ -1,7 +1,7 @@
 // Draws what the recogniser answered onto a copy of the frame: boxes, numbers, the likeliest expression, landmarks. Called by the
 // command line. The rule easy to break: everything is clipped to the frame, because boxes may reach over its border.
 import { dot, GLYPH_HEIGHT, GLYPH_WIDTH } from './font';
-import { checkImage } from './image';
+import { checkImage, coloured } from './image';
 import type { Image, TrackedFace } from './types';
 
 type Rgb = readonly [number, number, number];
@@ -29,11 +29,9 @@ export function labelOf({ id, expressions, gender, age }: TrackedFace): string {
 class Canvas {
   readonly image: Image;
 
-  constructor({ pixels, width, height, channels }: Image) {
-    const rgb = new Uint8Array(width * height * 3);
-    if (channels === 3) rgb.set(pixels);
-    else for (let i = 0; i < pixels.length; i += 1) rgb.fill(pixels[i]!, 3 * i, 3 * i + 3);
-    this.image = { pixels: rgb, width, height, channels: 3 };
+  constructor(image: Image) {
+    const rgb = coloured(image);
+    this.image = { ...rgb, pixels: new Uint8Array(rgb.pixels) };
   }
 
   fill(x: number, y: number, width: number, height: number, colour: Rgb): void {

@@ -3,7 +3,7 @@
 // the frame, or fine detail turns into noise that no network was trained on.
 import { ArgumentError } from '../errors';
 import { sample } from '../pixels';
-import { checkImage } from './image';
+import { checkFace, checkImage, isExtent, MAX_EXTENT, pointsOf } from './image';
 import { Pyramid } from './pyramid';
 import { interpolation } from './resize';
 import type { Box, CropOptions, Image, Landmarks, Point } from './types';
@@ -27,14 +27,6 @@ const UPRIGHT: Landmarks = {
   mouthLeft: { x: 0.3698, y: 0.824 },
   mouthRight: { x: 0.6302, y: 0.824 },
 };
-
-const pointsOf = ({ leftEye, rightEye, nose, mouthLeft, mouthRight }: Landmarks): Point[] => [
-  leftEye,
-  rightEye,
-  nose,
-  mouthLeft,
-  mouthRight,
-];
 
 /**
  * The similarity that moves `from` closest to `to` (least squares; Umeyama 1991 without reflection).
@@ -60,6 +52,28 @@ export function similarity(from: readonly Point[], to: readonly Point[]): Simila
   }
   const [a, b] = [along / size, across / size];
   return { a, b, tx: gx - a * fx + b * fy, ty: gy - b * fx - a * fy };
+}
+
+const FITS: readonly CropOptions['fit'][] = ['aligned', 'square', 'padded', 'stretched'];
+
+/** @throws ArgumentError `[op] ...` unless faces can be cut so. */
+export function checkFit(op: string, { fit, margin = 0 }: Pick<CropOptions, 'fit' | 'margin'>): void {
+  if (!FITS.includes(fit)) {
+    throw new ArgumentError(`[${op}] fit is ${FITS.slice(0, -1).join(', ')} or ${FITS.at(-1)}, got ${String(fit)}`);
+  }
+  if (!(margin > -1 && Number.isFinite(margin))) {
+    throw new ArgumentError(`[${op}] margin is a number above -1, got ${String(margin)}`);
+  }
+}
+
+/** @throws ArgumentError `[op] ...` unless faces can be cut so. */
+export function checkCrop(op: string, crop: CropOptions): void {
+  const { size, channels } = crop ?? {};
+  if (!(Array.isArray(size) && size.length === 2 && size.every(isExtent))) {
+    throw new ArgumentError(`[${op}] size is a height and a width of 1 to ${MAX_EXTENT}, got ${JSON.stringify(size)}`);
+  }
+  if (channels !== 1 && channels !== 3) throw new ArgumentError(`[${op}] channels are 1 or 3, got ${channels}`);
+  checkFit(op, crop);
 }
 
 /** How cut coordinates become frame coordinates, along each axis, and which part of the cut shows the face. */
@@ -103,11 +117,18 @@ function aligned(landmarks: Landmarks, margin: number, [rows, columns]: readonly
   return { xu: a, xv: -b, x0: tx, yu: b, yv: a, y0: ty };
 }
 
+/** Whether they show where a face is turned to: a network may put them all on one point. */
+function areApart(landmarks: Landmarks): boolean {
+  const { x, y } = landmarks.nose;
+  return pointsOf(landmarks).some((point) => point.x !== x || point.y !== y);
+}
+
 function placementOf(
   face: { readonly box: Box; readonly landmarks?: Landmarks },
   { size, fit, margin = 0 }: CropOptions,
 ): Placement {
-  if (fit === 'aligned' && face.landmarks) return aligned(face.landmarks, margin, size);
+  const { landmarks } = face;
+  if (fit === 'aligned' && landmarks && areApart(landmarks)) return aligned(landmarks, margin, size);
   const box = widened(face.box, margin);
   if (fit === 'stretched') return stretched(box, size);
   const whole = fitted(box, size);
@@ -117,14 +138,6 @@ function placementOf(
   const left = (box.x - whole.x) / scaleX;
   const top = (box.y - whole.y) / scaleY;
   return { ...placement, visible: { left, top, right: left + box.width / scaleX, bottom: top + box.height / scaleY } };
-}
-
-/** Whether every number of a face is finite and its box has an area. */
-function checkFace(op: string, { box, landmarks }: { readonly box: Box; readonly landmarks?: Landmarks }): void {
-  const numbers = [box.x, box.y, box.width, box.height];
-  for (const { x, y } of landmarks ? pointsOf(landmarks) : []) numbers.push(x, y);
-  if (numbers.every(Number.isFinite) && box.width > 0 && box.height > 0) return;
-  throw new ArgumentError(`[${op}] expected a face's box with an area and finite points, got ${JSON.stringify(box)}`);
 }
 
 /** One bilinear sample of every channel, outside the image its nearest edge pixel; `x`, `y` count from pixel centres. */
@@ -197,7 +210,7 @@ function blacken(out: Uint8Array, [rows, columns]: readonly [number, number], { 
 
 /**
  * Faces of a frame, one after the other: n x height x width x channels bytes. Grey is BT.601 luma.
- * Throws ArgumentError for an image or a face whose numbers make no sense.
+ * Throws ArgumentError for an image, a face or options whose numbers make no sense.
  */
 export function cropFaces(
   image: Image,
@@ -205,6 +218,7 @@ export function cropFaces(
   options: CropOptions,
 ): Uint8Array {
   checkImage('cropFaces', image);
+  checkCrop('cropFaces', options);
   const { size, channels } = options;
   const pixels = size[0] * size[1];
   const bytes = pixels * channels;

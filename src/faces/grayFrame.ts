@@ -1,7 +1,7 @@
 // A frame in grey, from which patches of any size are cut. Made once a frame by stream.ts, for all faces. The rule easy to break:
 // outside the frame lies its nearest edge pixel.
-
 import { sample } from '../pixels';
+import { checkImage } from './image';
 import { Pyramid } from './pyramid';
 import { interpolation } from './resize';
 import type { Image } from './types';
@@ -11,8 +11,12 @@ export class GrayFrame {
   readonly height: number;
   readonly #pyramid: Pyramid;
 
-  /** The image's pixels must stay as they are while the frame is in use: they are read when a patch needs them. */
+  /**
+   * The image's pixels must stay as they are while the frame is in use: they are read when a patch needs them.
+   * Throws ArgumentError for an image whose numbers do not fit each other, as of() and show() do.
+   */
   constructor(image: Image) {
+    checkImage('GrayFrame', image);
     this.width = image.width;
     this.height = image.height;
     this.#pyramid = new Pyramid(image, { gray: true });
@@ -25,7 +29,13 @@ export class GrayFrame {
 
   /** Becomes that of another image; false, and nothing done, where the images differ in shape. */
   show(image: Image): boolean {
+    checkImage('GrayFrame', image);
     return this.#pyramid.show(image);
+  }
+
+  /** Lets go of the image; nothing may be cut before another one is shown. */
+  release(): void {
+    this.#pyramid.release();
   }
 
   /** Cuts the square of `side` frame pixels about (x, y) and scales it (bilinear) to `out`, count x count grey pixels. */

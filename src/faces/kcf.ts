@@ -5,6 +5,7 @@ import { ArgumentError } from '../errors';
 import { HOG_CELL, HOG_CHANNELS, hog } from '../pixels';
 import { blended, CorrelationFilter, type FilterOptions, type Template, type Where } from './correlation';
 import type { GrayFrame } from './grayFrame';
+import { checkFace } from './image';
 import type { Box } from './types';
 
 export interface KcfOptions {
@@ -115,6 +116,9 @@ export class KcfTracker {
     const { features = 'hog', kernel = 'gaussian', padding = 2.5, scaleStep = 1.05, threads } = options;
     const defaults = DEFAULTS[features];
     if (!defaults) throw new ArgumentError(`[KcfTracker] features are hog or gray, got ${String(features)}`);
+    if (kernel !== 'gaussian' && kernel !== 'linear') {
+      throw new ArgumentError(`[KcfTracker] kernel is gaussian or linear, got ${String(kernel)}`);
+    }
     const { cells = defaults.cells, learningRate = defaults.learningRate } = options;
     if (!(padding >= 1 && padding <= 10)) {
       throw new ArgumentError(`[KcfTracker] padding is a number from 1 to 10, got ${padding}`);
@@ -148,31 +152,43 @@ export class KcfTracker {
     return this.#cells * (this.#hog ? HOG_CELL : 1);
   }
 
-  /** Starts to follow the faces in these boxes. */
+  /** Starts to follow the faces in these boxes. Rejects with ArgumentError for a box without an area. */
   async start(frame: GrayFrame, boxes: readonly Box[]): Promise<Track[]> {
-    const templates = await this.#learn(frame, boxes);
+    for (const box of boxes) checkFace('KcfTracker.start', { box });
+    const templates = await this.#templates(frame, boxes);
     return boxes.map((box, index) => ({ box, peakToSidelobe: Infinity, template: templates[index]! }));
   }
 
   /** Where the faces are in this frame; what they look like there is learnt. */
   async follow(frame: GrayFrame, tracks: readonly Track[]): Promise<Track[]> {
+    return this.learn(frame, await this.locate(frame, tracks));
+  }
+
+  /** Where the faces are in this frame; nothing is learnt. */
+  async locate(frame: GrayFrame, tracks: readonly Track[]): Promise<Track[]> {
     const where = this.#whereFor(tracks);
     const responses = await Promise.all(
       tracks.map(({ box, template }) =>
         this.#filter.respond(this.#features(frame, box, this.#scales), template, where),
       ),
     );
-    const peaks = responses.map((response) => peakOf(response, this.#cells, this.#scales));
-    const boxes = tracks.map(({ box }, index) => this.#moved(box, peaks[index]!));
-    const seen = await this.#learn(frame, boxes);
-    return tracks.map(({ template }, index) => ({
-      box: boxes[index]!,
-      peakToSidelobe: peaks[index]!.peakToSidelobe,
-      template: blended(template, seen[index]!, this.#rate),
-    }));
+    return responses.map((response, index) => {
+      const peak = peakOf(response, this.#cells, this.#scales);
+      const { box, template } = tracks[index]!;
+      return { box: this.#moved(box, peak), peakToSidelobe: peak.peakToSidelobe, template };
+    });
   }
 
-  #learn(frame: GrayFrame, boxes: readonly Box[]): Promise<Template[]> {
+  /** The faces where they are, with what they look like there. */
+  async learn(frame: GrayFrame, tracks: readonly Track[]): Promise<Track[]> {
+    const seen = await this.#templates(
+      frame,
+      tracks.map(({ box }) => box),
+    );
+    return tracks.map((track, index) => ({ ...track, template: blended(track.template, seen[index]!, this.#rate) }));
+  }
+
+  #templates(frame: GrayFrame, boxes: readonly Box[]): Promise<Template[]> {
     const where = this.#whereFor(boxes);
     return Promise.all(boxes.map((box) => this.#filter.learn(this.#features(frame, box, [1]), where)));
   }

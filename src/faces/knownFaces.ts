@@ -71,6 +71,16 @@ function inside({ x, y, width, height }: Box, frame: GrayFrame): boolean {
   return cx >= 0 && cy >= 0 && cx < frame.width && cy < frame.height;
 }
 
+/** The faces with what they look like where they are; nothing is learnt of those that the tracker is unsure of. */
+async function learned(faces: readonly Known[], frame: GrayFrame, tracker: KcfTracker): Promise<readonly Known[]> {
+  const sure = faces.filter(({ confidence }) => confidence >= UNSURE);
+  const tracks = await tracker.learn(
+    frame,
+    sure.map(({ track }) => track),
+  );
+  return faces.map((face) => (sure.includes(face) ? { ...face, track: tracks[sure.indexOf(face)]! } : face));
+}
+
 /** Which known face each box is. The best pairs come first, and none that drifted takes the place of one that did not. */
 function partnersOf(boxes: readonly Box[], inView: readonly Known[], lost: readonly Known[]): (Known | undefined)[] {
   const partners: (Known | undefined)[] = boxes.map(() => undefined);
@@ -119,9 +129,9 @@ export class KnownFaces {
     return this.faces.some(({ confidence }) => confidence < UNSURE);
   }
 
-  /** Where they are in the next frame; those that left it are dropped. */
+  /** Where they are in the next frame; those that left it are dropped. Then comes learn() or meet(), which learns too. */
   async follow(frame: GrayFrame, tracker: KcfTracker): Promise<KnownFaces> {
-    const tracks = await tracker.follow(
+    const tracks = await tracker.locate(
       frame,
       this.faces.map(({ track }) => track),
     );
@@ -143,6 +153,11 @@ export class KnownFaces {
       this.#lost.map(({ face, frames }) => ({ face, frames: frames + 1 })).filter(({ frames }) => frames <= REMEMBERED),
       this.#lastId,
     );
+  }
+
+  /** With what they look like in the frame that they were followed to. */
+  async learn(frame: GrayFrame, tracker: KcfTracker): Promise<KnownFaces> {
+    return new KnownFaces(await learned(this.faces, frame, tracker), this.#lost, this.#lastId);
   }
 
   /**
@@ -174,7 +189,7 @@ export class KnownFaces {
       ...missed.filter((face) => !kept.includes(face)).map((face) => ({ face: { ...face, reading: {} }, frames: 0 })),
     ];
     return new KnownFaces(
-      [...met, ...kept].sort((a, b) => a.id - b.id),
+      [...met, ...(await learned(kept, frame, tracker))].sort((a, b) => a.id - b.id),
       lost,
       lastId,
     );

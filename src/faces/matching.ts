@@ -1,4 +1,4 @@
-// Which detection is which known face. Called by recognizer.ts at each detection. The rule easy to break: one face, one
+// Which detection is which known face. Called by knownFaces.ts at each detection. The rule easy to break: one face, one
 // detection; the best pair is taken first, so that two faces side by side do not swap their numbers.
 import { iou } from './image';
 import type { Box } from './types';

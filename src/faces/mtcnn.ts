@@ -15,7 +15,7 @@ import type { CompiledModel } from '../train/compiledModel';
 import { compileModel, type Weights } from '../train/compileModel';
 import { loadSafetensors } from '../train/safetensors';
 import { type Candidate, corrected, cutCandidates, judged, proposals, square, suppressed, usable } from './candidates';
-import { checkImage } from './image';
+import { checkImage, coloured } from './image';
 import { Pyramid } from './pyramid';
 import { resizeArea } from './resize';
 import type { Box, Detection, Detector, Image } from './types';
@@ -128,14 +128,6 @@ export function pyramidSizes(width: number, height: number, minFace: number, fac
   return sizes;
 }
 
-/** Three channels. */
-function coloured(image: Image): Image {
-  if (image.channels === 3) return image;
-  const pixels = new Uint8Array(3 * image.pixels.length);
-  image.pixels.forEach((value, i) => void pixels.fill(value, 3 * i, 3 * i + 3));
-  return { ...image, pixels, channels: 3 };
-}
-
 function checkOptions({ minFace = 40, scaleFactor = 0.709, thresholds = [0.6, 0.7, 0.7] }: MtcnnOptions) {
   if (!(minFace >= PNET_WINDOW && Number.isFinite(minFace))) {
     throw new ArgumentError(`[Mtcnn] minFace is a number of ${PNET_WINDOW} or more, got ${minFace}`);
@@ -202,7 +194,9 @@ export class Mtcnn implements Detector {
     const { pyramid, boxes } = await this.#candidates('detect', image, 'onet');
     if (boxes.length === 0) return [];
     const decided = await this.#judge(this.#output, pyramid, boxes, ONET_SIDE, this.#options.thresholds[2]);
-    const faces = decided.map((candidate) => ({ ...candidate, box: corrected(candidate) }));
+    const faces = decided
+      .map((candidate) => ({ ...candidate, box: corrected(candidate) }))
+      .filter(({ box }) => usable(box, image.width, image.height));
     return suppressed(faces, BEHIND_ONET, 'min').map(({ box, score, landmarks }) => ({
       ...{ box, score },
       ...(landmarks ? { landmarks } : {}),

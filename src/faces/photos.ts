@@ -1,9 +1,10 @@
 // What the command line does with faces: reads photographs or frames, recognises, and draws. Called by cli/engine.ts; users have
 // Recognizer. The rule easy to break: a photograph is a stream of its own, so that its faces are numbered from 1.
-import { mkdir } from 'node:fs/promises';
+import { mkdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { writeAtomic } from '../data/atomicFile';
 import { encodePixels, readPixels } from '../data/imageFiles';
+import { ArgumentError } from '../errors';
 import { annotated } from './annotate';
 import { type LoadRecognizerOptions, loadRecognizer } from './load';
 import type { Recognizer } from './recognizer';
@@ -33,6 +34,13 @@ async function draw(out: string, name: string, image: Image, { faces }: FaceFram
   return file;
 }
 
+/** @throws ArgumentError where `out` is the folder of the frames, which may have the names of those that are drawn. */
+async function checkOut(out: string, source: string): Promise<void> {
+  const real = (place: string): Promise<string> => realpath(place).catch(() => path.resolve(place));
+  if ((await real(out)) !== (await real(source))) return;
+  throw new ArgumentError(`[watch] expected a folder other than that of the frames to draw into, got ${out}`);
+}
+
 /** Names of annotated files, `photo.faces.png`; a name that was there before gets a number. */
 function fileNames(): (image: string) => string {
   const taken = new Set<string>();
@@ -60,7 +68,10 @@ export async function* detectFaces(
   }
 }
 
-/** The faces of every frame of a folder of images or a film. Rejects as loadRecognizer(), framesOf() and Recognizer.frames(). */
+/**
+ * The faces of every frame of a folder of images or a film. Rejects as loadRecognizer(), framesOf() and Recognizer.frames(), and
+ * with ArgumentError where the frames would be drawn into their own folder.
+ */
 export async function* watchFaces(
   source: string,
   { out, signal, limit, ffmpeg, ...options }: WatchOptions = {},
@@ -75,6 +86,7 @@ export async function* framesWith(
   source: string,
   { out, signal, limit, ffmpeg }: { [K in keyof WatchOptions]?: WatchOptions[K] | undefined },
 ): AsyncGenerator<DetectedFaces, void, void> {
+  if (out !== undefined) await checkOut(out, source);
   let last: Image | undefined;
   const remembered = async function* () {
     const range = { ...(limit === undefined ? {} : { limit }), ...(ffmpeg === undefined ? {} : { ffmpeg }) };

@@ -9,6 +9,7 @@ import type { Image } from './types';
 const LEAST_SIDE = 16;
 /** Side of a tile. */
 const TILE = 32;
+const NO_PIXELS = new Uint8Array(0);
 
 export interface Level extends Image {
   /** Pixels of the full image a pixel. */
@@ -52,6 +53,12 @@ export class Pyramid {
     if (!this.#layers[0]!.made) this.#layers[0] = { ...image, factor: 1 };
     for (const { made } of this.#layers) made?.fill(0);
     return true;
+  }
+
+  /** Lets go of the image; no level may be asked for before another one is shown. */
+  release(): void {
+    this.#image = { ...this.#image, pixels: NO_PIXELS };
+    if (!this.#layers[0]!.made) this.#layers[0] = { ...this.#image, factor: 1 };
   }
 
   /**

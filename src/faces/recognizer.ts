@@ -2,6 +2,7 @@
 // Users call it; `gramian watch` and the page are built on it. The rule easy to break: it owns its networks, and every
 // stream over them ends with it.
 import { AbortError, ArgumentError } from '../errors';
+import { checkCrop } from './crop';
 import { type KcfOptions, KcfTracker } from './kcf';
 import { FaceStream } from './stream';
 import type { StreamParts } from './streamParts';
@@ -45,6 +46,7 @@ export class Recognizer {
     if (!(smoothing >= 0 && smoothing < 1)) {
       throw new ArgumentError(`[Recognizer] smoothing is a number from 0 to below 1, got ${smoothing}`);
     }
+    for (const network of [classifier, attributes]) if (network) checkCrop('Recognizer', network.crop);
     this.#parts = {
       ...{ detector, detectEvery, smoothing, disposed: false },
       ...(classifier ? { classifier } : {}),
@@ -83,12 +85,18 @@ export class Recognizer {
       if (signal?.aborted) throw new AbortError('[frames] stopped by the caller', answered, { cause: signal.reason });
     };
     check();
-    for await (const frame of source) {
+    try {
+      for await (const frame of source) {
+        check();
+        const faces = await stream.process(frame);
+        answered += 1;
+        yield faces;
+        check();
+      }
+    } catch (error) {
+      // Ctrl-C ends ffmpeg too, whose complaint is then not the reason.
       check();
-      const faces = await stream.process(frame);
-      answered += 1;
-      yield faces;
-      check();
+      throw error;
     }
   }
 

@@ -1,8 +1,7 @@
 // Images at other sizes: by means over areas, which shrink well, and by bilinear interpolation. Called by the detectors. The
 // rule easy to break: half-pixel coordinates, source = (i + 0.5) * in / out - 0.5, unless a network was trained with others.
-import { ArgumentError } from '../errors';
 import { type Points, sample } from '../pixels';
-import { checkImage } from './image';
+import { checkImage, checkSize } from './image';
 import type { Image } from './types';
 
 /**
@@ -20,11 +19,6 @@ export function interpolation(count: number, extent: number, at: (i: number) => 
     share[i] = clamped - low[i]!;
   }
   return { low, high, share };
-}
-
-function checkSize(op: string, width: number, height: number): void {
-  if ([width, height].every((extent) => Number.isSafeInteger(extent) && extent >= 1 && extent <= 16384)) return;
-  throw new ArgumentError(`[${op}] a size has whole extents of 1 to 16384, got ${width}x${height}`);
 }
 
 /** Bilinear, without smoothing: for enlarging, and for networks that were trained so. Rounded to bytes. */

@@ -3,6 +3,7 @@
 import type { Precision } from '../compile';
 import { DataError } from '../errors';
 import { loadModel } from '../train/compileModel';
+import { checkFit } from './crop';
 import type { CropOptions, FaceClassifier } from './types';
 
 export interface RunClassifierOptions {
@@ -14,9 +15,10 @@ export interface RunClassifierOptions {
   readonly precision?: Precision;
 }
 
-/** The best weights of a run's folder. Rejects with CheckpointError when it holds none. */
+/** The best weights of a run's folder. Rejects with ArgumentError for a wrong option, CheckpointError when it holds none. */
 export async function runClassifier(run: string, options: RunClassifierOptions = {}): Promise<FaceClassifier> {
   const { fit = 'square', margin = 0, threads, precision } = options;
+  checkFit('runClassifier', { fit, margin });
   const { model, spec, classNames } = await loadModel(run, {
     ...(threads === undefined ? {} : { threads }),
     ...(precision === undefined ? {} : { precision }),

@@ -56,11 +56,11 @@ export interface CropOptions {
   readonly channels: 1 | 3;
   /**
    * How the face's box is fitted into `size`. `aligned`: turned and scaled so that eyes and mouth lie where they lie on all
-   * faces, where there are landmarks, else as `square`. `square`: the box's longer side. `padded`: the whole box, its shorter
-   * side filled up with black. `stretched`: the whole box, both sides filled.
+   * faces, where there are landmarks that are apart, else as `square`. `square`: the box's longer side. `padded`: the whole
+   * box, its shorter side filled up with black. `stretched`: the whole box, both sides filled.
    */
   readonly fit: 'aligned' | 'square' | 'padded' | 'stretched';
-  /** Share of the box's extent that is added around it, half on each side; 0 by default. */
+  /** Share of the box's extent that is added around it, half on each side; above -1, 0 by default. */
   readonly margin?: number;
 }
 
@@ -130,7 +130,7 @@ export interface StageTimings {
 
 /** What the recogniser answers for one frame. Plain data: JSON carries it whole. */
 export interface FaceFrame {
-  /** Counts from 0 since the recogniser was made or reset. */
+  /** Counts from 0, the frames that its stream answered. */
   readonly index: number;
   readonly width: number;
   readonly height: number;

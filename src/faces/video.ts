@@ -5,11 +5,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { IMAGE_TYPES, isImage, listFolder, readPixels } from '../data/imageFiles';
-import { DataError } from '../errors';
+import { ArgumentError, DataError } from '../errors';
 import type { Image } from './types';
 
 export interface FramesOfOptions {
-  /** Frames to take at most. */
+  /** Frames to take at most, 1 or more; all by default. */
   readonly limit?: number;
   /** Name or path of ffmpeg, `ffmpeg` by default. */
   readonly ffmpeg?: string;
@@ -130,9 +130,13 @@ async function* folderFrames(folder: string, { limit = Infinity }: FramesOfOptio
 
 /**
  * RGB frames of a folder of images (in the order of the numbers in their names), or of a film that ffmpeg can read. Rejects
- * with DataError for what does not exist or cannot be decoded, and when ffmpeg is not installed.
+ * with ArgumentError for a wrong limit, DataError for what does not exist or cannot be decoded, and when ffmpeg is not installed.
  */
 export async function* framesOf(source: string, options: FramesOfOptions = {}): AsyncGenerator<Image, void, void> {
+  const { limit = 1 } = options;
+  if (!Number.isSafeInteger(limit) || limit < 1) {
+    throw new ArgumentError(`[video] limit is an integer of 1 or more, got ${String(limit)}`);
+  }
   const found = await stat(source).catch((error: Error) => {
     throw new DataError(`[video] ${source}: cannot be read: ${error.message}`, { cause: error });
   });

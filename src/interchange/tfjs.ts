@@ -103,6 +103,13 @@ function groupsOf(json: string, file: string): Group[] {
     if (names.has(name)) refuse(FORMAT, file, `it has the weight ${JSON.stringify(name)} twice`);
     names.add(name);
   }
+  // Or a small shard could stand for any number of bytes.
+  const shards = new Set<string>();
+  for (const shard of groups.flatMap(({ paths }) => paths)) {
+    const place = path.posix.normalize(shard);
+    if (shards.has(place)) refuse(FORMAT, file, `it has the shard ${JSON.stringify(shard)} twice`);
+    shards.add(place);
+  }
   return groups;
 }
 

@@ -1,5 +1,5 @@
 // face-api's expression network (npm @vladmandic/face-api, MIT): four dense blocks of separable convolutions that halve the
-// resolution, an average over space and one fully connected layer; 329,000 weights. Its published weights read 112x112x3
+// resolution, an average over space and one fully connected layer; 323,687 weights. Its published weights read 112x112x3
 // through fromFaceApi(); any size of at least 8x8 works for training. Each layer of a block reads the rectified sum of all
 // outputs before it, so a unit hands on that sum. The rule easy to break: the first layer's output enters the sum rectified,
 // the others as they are.

@@ -2,7 +2,7 @@
 // recipes. The rule easy to break: data that is not there is never replaced by other data without a word.
 import { loadData } from '../data/load';
 import { syntheticFaces } from '../data/synthetic';
-import { type DataSplits, type ImageDataset, merge, takeFirst } from '../data/types';
+import { type DataSplits, type ImageDataset, merge, takeFirst, withChannels } from '../data/types';
 import { DataError } from '../errors';
 import type { Scale } from './recipe';
 import type { RecipeRun } from './run';
@@ -21,6 +21,8 @@ export interface FaceOptions {
   readonly perSubject?: number;
   /** Sides of images that come as files, when --input does not say. */
   readonly size?: readonly [number, number];
+  /** Channels that the network reads; those of the data when absent. */
+  readonly channels?: 1 | 3 | undefined;
   /** Whether the neutral faces belong to it; as the data set has it. */
   readonly neutral?: boolean;
 }
@@ -38,7 +40,7 @@ async function given(run: RecipeRun, spec: string, counts: Counts, options: Part
   const splits = await loadData(spec, {
     ...{ seed: run.seed, signal, ...limitOf(Math.max(counts.train, counts.test)) },
     ...(size ? { size } : {}),
-    ...(options.neutral === undefined ? {} : { neutral: options.neutral }),
+    ...{ channels: options.channels, neutral: options.neutral },
   });
   const part = (data: ImageDataset, count: number): ImageDataset => takeFirst(data, Math.min(count, data.count));
   // What was asked for, and not where this machine keeps it.
@@ -65,9 +67,10 @@ export async function faces(run: RecipeRun, options: FaceOptions): Promise<DataS
     run.uses(splits);
     return splits;
   }
-  const { labelNoise = 0.04, perSubject = 0, neutral } = options;
+  const { labelNoise = 0.04, perSubject = 0, neutral, channels = 1 } = options;
   const shared = { seed: run.seed, perSubject, ...sharesOf(neutral), signal: run.options.signal };
-  const kept = neutral === false ? sixClasses : (data: ImageDataset): ImageDataset => data;
+  const kept = (data: ImageDataset): ImageDataset =>
+    withChannels(neutral === false ? sixClasses(data) : data, channels);
   // A wrong label could fall into the class that is left out, so there is no noise then.
   const noise = neutral === false ? 0 : labelNoise;
   const train = await syntheticFaces({ ...shared, count: counts.train, labelNoise: noise });
@@ -77,14 +80,6 @@ export async function faces(run: RecipeRun, options: FaceOptions): Promise<DataS
   const splits = { train: kept(train), test: kept(test), source, notes: [SYNTHETIC_NOTE, wrong] };
   run.uses(splits);
   return splits;
-}
-
-/** Grey images with that many equal channels, for a network whose weights are of colour images; others as they are. */
-export function withChannels(data: ImageDataset, channels: number): ImageDataset {
-  if (data.channels !== 1 || channels === 1) return data;
-  const images = new Uint8Array(data.images.length * channels);
-  for (let place = 0; place < images.length; place += 1) images[place] = data.images[Math.floor(place / channels)]!;
-  return { ...data, images, channels };
 }
 
 /** All images of faces() as one set, for a cross-validation. */

@@ -1,7 +1,7 @@
 // A real network on other faces: face-api's published expression net as it is, with its classifier alone trained anew, and
 // fine-tuned without back-propagation (cka) and by it, beside the same network from nothing. Of no paper; transfer by both
 // methods. Weights: the npm package @vladmandic/face-api, or a folder of them by --weights.
-// Cost: smoke seconds; small about 10 minutes on two cores; full hours. Seed 1 and those after it.
+// Cost: smoke seconds; small about 19 minutes on two cores; full hours. Seed 1 and those after it.
 // Expected: the net as published tells most drawings apart already; BP gains by far the most from fine-tuning; from nothing, none
 // of the two methods learns in as many steps.
 import type { ImageDataset } from '../data/types';
@@ -12,7 +12,7 @@ import { FACE_API_EXPRESSIONS, FACE_API_PIXELS, faceExpressionNet } from '../mod
 import { compileModel, type Weights } from '../train/compileModel';
 import { logitsOnly, predictClasses } from '../train/evaluator';
 import { COMPARISON, comparisonCells, divergences, type Group, stepChart, testChart } from './charts';
-import { faces, withChannels } from './data';
+import { faces } from './data';
 import type { Recipe } from './recipe';
 import type { RecipeRun } from './run';
 import type { Trial } from './trial';
@@ -90,14 +90,13 @@ export const recipe: Recipe = {
   name: 'face-api',
   title: 'A published network fine-tuned by both methods',
   reproduces: 'no paper: face-api’s expression net on other faces',
-  cost: { smoke: 'seconds', small: 'about 10 minutes', full: 'hours' },
+  cost: { smoke: 'seconds', small: 'about 19 minutes', full: 'hours' },
   seed: 1,
   expected:
     'the net as published tells most drawings apart; BP gains most by fine-tuning; from nothing neither learns as fast',
   async run(run) {
     const weights = await faceApiWeights('face_expression', run.options.weights);
-    const data = await faces(run, { counts: COUNTS, size: [112, 112] });
-    const [train, test] = [withChannels(data.train, 3), withChannels(data.test, 3)];
+    const { train, test } = await faces(run, { counts: COUNTS, size: [112, 112], channels: 3 });
     run.expect(WAYS.length * run.at(SEEDS));
     const asItIs = await accuracyAsPublished(run, weights, test);
     const groups = await trainWays(run, weights, train, test);

@@ -1,6 +1,6 @@
 // The three networks of paper 002 on FER2013 or synthetic faces: training curves, confusion matrix, rates by class.
 // Reproduces paper 002 Figs. 2 to 4 and Table I.
-// Cost: smoke seconds; small about 3 minutes on two cores; full a day. Seed 1.
+// Cost: smoke seconds; small about 13 minutes on two cores; full a day. Seed 1.
 // Expected: the three are close to each other; happy and surprise are found best, the rare disgust and the mild sad worst.
 import { type ExperimentSummary, summarizeRuns } from '../evaluation/summary';
 import { classTable, confusionTable } from '../evaluation/tables';
@@ -54,7 +54,7 @@ export const recipe: Recipe = {
   name: 'fer-nets',
   title: 'CNN, VGG and ResNet-18 on FER2013',
   reproduces: 'paper 002 Figs. 2 to 4, Table I',
-  cost: { smoke: 'seconds', small: 'about 3 minutes', full: 'a day' },
+  cost: { smoke: 'seconds', small: 'about 13 minutes', full: 'a day' },
   seed: 1,
   expected: 'the three are close to each other; expressive classes are found best, rare ones worst',
   async run(run) {

@@ -2,7 +2,7 @@
 // components, and the paper's table of rates by class. Called by featuresMlp.ts, removal.ts, sfewCnn.ts and others.
 // The rule easy to break: PCA and the standardizer see the training half only, and the test half has no wrong labels.
 import { syntheticFaces } from '../data/synthetic';
-import { type FeatureDataset, type ImageDataset, merge, select } from '../data/types';
+import { type DataSplits, type FeatureDataset, type ImageDataset, merge, select, withChannels } from '../data/types';
 import { type Fold, kFold, twoFoldSpi } from '../evaluation/folds';
 import { type ExperimentSummary, type FoldResult, summarizeRuns } from '../evaluation/summary';
 import type { Table } from '../evaluation/tables';
@@ -50,30 +50,30 @@ function grey(data: ImageDataset): ImageDataset {
   return { ...data, images, channels: 1 };
 }
 
-/** All faces with the labels to train on, and the same with those to test on. */
+/** All faces with the labels to train on, and the same with those to test on; where they were drawn, what the report is to say. */
 async function labelledTwice(
   run: RecipeRun,
   labelNoise: number,
-): Promise<{ noisy: ImageDataset; clean: ImageDataset }> {
+  channels: 1 | 3 | undefined,
+): Promise<{ noisy: ImageDataset; clean: ImageDataset; drawn?: Pick<DataSplits, 'source' | 'notes'> }> {
   const count = run.at(COUNT);
   if (run.options.data !== undefined) {
     const whole = { train: Number.POSITIVE_INFINITY, test: Number.POSITIVE_INFINITY };
     const counts = { smoke: { train: count, test: count }, small: whole, full: whole };
-    const { train, test } = await faces(run, { counts });
+    const { train, test } = await faces(run, { counts, channels });
     const all = merge([train, test], train.name);
     return { noisy: all, clean: all };
   }
   const shared = { count, seed: run.seed, perSubject: PER_SUBJECT, shares: [1, 1, 1, 1, 1, 1, 1], ...MILD };
-  const noisy = await syntheticFaces({ ...shared, labelNoise });
-  const clean = await syntheticFaces({ ...shared, labelNoise: 0 });
+  const draw = async (noise: number): Promise<ImageDataset> =>
+    withChannels(await syntheticFaces({ ...shared, labelNoise: noise }), channels ?? 1);
+  const [noisy, clean] = [await draw(labelNoise), await draw(0)];
   const notes = [
     'light and pose vary little, nothing is in front',
     `${PER_SUBJECT} images of each person, two halves without a common person`,
     `${(100 * labelNoise).toFixed(0)} % of the labels wrong in training, none in testing`,
   ];
-  const half = { ...clean, count: count / 2 };
-  run.uses({ train: half, test: half, source: `generator (seed ${run.seed})`, notes });
-  return { noisy, clean };
+  return { noisy, clean, drawn: { source: `generator (seed ${run.seed})`, notes } };
 }
 
 function halvesOf(run: RecipeRun, data: ImageDataset): Fold[] {
@@ -82,15 +82,17 @@ function halvesOf(run: RecipeRun, data: ImageDataset): Fold[] {
   return kFold(data, { folds: 2, seed: run.seed, stratified: true });
 }
 
-/** The two halves, each to train on and to test on once. */
-export async function twoHalves(run: RecipeRun, labelNoise: number): Promise<Half<ImageDataset>[]> {
+/** The two halves, each to train on and to test on once; of so many channels, or as the data has them. */
+export async function twoHalves(run: RecipeRun, labelNoise: number, channels?: 1 | 3): Promise<Half<ImageDataset>[]> {
   run.stage('drawing faces');
-  const { noisy, clean } = await labelledTwice(run, labelNoise);
-  return halvesOf(run, clean).map(({ train, test }, fold) => ({
+  const { noisy, clean, drawn } = await labelledTwice(run, labelNoise, channels);
+  const halves = halvesOf(run, clean).map(({ train, test }, fold) => ({
     train: select(noisy, train, `half ${fold + 1}`),
     test: select(clean, test, `half ${2 - fold}`),
     wrong: Array.from(train, (index) => noisy.labels[index] !== clean.labels[index]),
   }));
+  if (drawn) run.uses({ ...drawn, train: halves[0]!.train, test: halves[0]!.test });
+  return halves;
 }
 
 export interface Features {

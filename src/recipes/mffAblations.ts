@@ -1,6 +1,6 @@
 // What each part of MFF-CNN adds: without mid-level features, without joint tuning, without selection. Reproduces paper 004
 // Table 6.
-// Cost: smoke seconds; small about 5 minutes on two cores; full two hours. Seed 1.
+// Cost: smoke seconds; small about 7 minutes on two cores; full two hours. Seed 1.
 // Expected: without mid-level features accuracy falls most; the other two change little.
 import { summarizeRuns } from '../evaluation/summary';
 import { barChart } from '../report/charts';
@@ -23,7 +23,7 @@ export const recipe: Recipe = {
   name: 'mff-ablations',
   title: 'Parts of MFF-CNN left out',
   reproduces: 'paper 004 Table 6',
-  cost: { smoke: 'seconds', small: 'about 5 minutes', full: 'two hours' },
+  cost: { smoke: 'seconds', small: 'about 7 minutes', full: 'two hours' },
   seed: 1,
   expected: 'without mid-level features accuracy falls most; joint tuning and selection change little',
   async run(run) {

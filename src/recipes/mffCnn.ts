@@ -1,6 +1,6 @@
 // MFF-CNN by ten-fold cross-validation, with the paper's random folds and with folds by person. Reproduces paper 004 Figs. 4 to
 // 6 and Tables 2 to 4.
-// Cost: smoke seconds; small about 5 minutes on two cores; full (a data set of 1,440 images) half an hour. Seed 1.
+// Cost: smoke seconds; small about 8 minutes on two cores; full (a data set of 1,440 images) half an hour. Seed 1.
 // Expected: high accuracy with random folds, less by person: what the difference is worth, the paper does not say.
 import type { ImageDataset } from '../data/types';
 import { type ExperimentSummary, summarizeRuns } from '../evaluation/summary';
@@ -79,7 +79,7 @@ export const recipe: Recipe = {
   name: 'mff-cnn',
   title: 'MFF-CNN by ten-fold cross-validation',
   reproduces: 'paper 004 Figs. 4 to 6, Tables 2 to 4',
-  cost: { smoke: 'seconds', small: 'about 5 minutes', full: 'half an hour' },
+  cost: { smoke: 'seconds', small: 'about 8 minutes', full: 'half an hour' },
   seed: 1,
   expected: 'more accurate with random folds, which share people between training and test, than with folds by person',
   async run(run) {

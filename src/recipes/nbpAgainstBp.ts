@@ -1,6 +1,6 @@
 // NBP against BP: the CFPN trained unit by unit and by back-propagation, accuracy and loss over steps.
 // Reproduces paper 001 Fig. 8 and paper 000 Figs. 1 to 3, 10 and 11.
-// Cost: smoke seconds; small about 11 minutes on two cores; full days on a CPU. Seed 1 and the two after it.
+// Cost: smoke seconds; small about 28 minutes on two cores; full days on a CPU. Seed 1 and the two after it.
 // Expected: both learn; back-propagation is at least as accurate, the local step is faster and needs less memory.
 
 import type { DataSplits } from '../data/types';
@@ -131,7 +131,7 @@ export const recipe: Recipe = {
   name: 'nbp-vs-bp',
   title: 'NBP against BP',
   reproduces: 'paper 001 Fig. 8, paper 000 Figs. 1 to 3, 10, 11',
-  cost: { smoke: 'seconds', small: 'about 11 minutes', full: 'days' },
+  cost: { smoke: 'seconds', small: 'about 28 minutes', full: 'days' },
   seed: 1,
   expected: 'both learn; BP is at least as accurate, NBP takes less time and memory a step; plain HSIC lags behind',
   async run(run) {

@@ -29,7 +29,6 @@ export const PAPERS = {
   mlpRemoval: { paper: '003', accuracy: '27.45 % SFEW' },
   sfewCnn: { paper: '003', accuracy: '37.03 % SFEW' },
   resnet18Tuned: { paper: '003', accuracy: '42.97 % SFEW' },
-  resnet50Tuned: { paper: '003', accuracy: '44.74 % SFEW' },
   mffCnn: { paper: '004', parameters: '1.21 M', accuracy: '98.80 % CK+, 96.52 % JAFFE, 96.51 % Oulu-CASIA' },
 } as const satisfies Record<string, PaperFigures>;
 

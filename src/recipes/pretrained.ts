@@ -2,11 +2,10 @@
 // MNIST. Called by transfer.ts and allSystems.ts. The rule easy to break: a report names where the weights come from.
 import { join } from 'node:path';
 import { loadData } from '../data/load';
-import { type ImageDataset, takeFirst } from '../data/types';
-import { DataError } from '../errors';
+import { type ImageDataset, takeFirst, withChannels } from '../data/types';
+import { CheckpointError, DataError } from '../errors';
 import { type ModelFunction, models, type ResnetOptions, resnet18, resnet50, resnet101 } from '../models';
 import { type Weights, weightsAt } from '../train/compileModel';
-import { withChannels } from './data';
 import type { RecipeRun } from './run';
 
 const NETS = { resnet18, resnet50, resnet101 } as const;
@@ -19,6 +18,8 @@ const SOURCE = {
   small: { count: 4096, epochs: 2 },
   full: { count: 60_000, epochs: 10 },
 };
+/** A ResNet's first filters, [7,7,channels,width]. */
+const STEM = 'stem/conv1/weight';
 /** Of the smoke test's networks, which have the layers but not the channels. */
 const NARROW = 4;
 
@@ -45,10 +46,32 @@ async function sourceData(run: RecipeRun, channels: number): Promise<ImageDatase
   );
 }
 
+const fileOf = (folder: string, net: Net): string => join(folder, `${net}.safetensors`);
+
+/** Channels that a ResNet's weights read: those of ImageNet read colour. CheckpointError where they are of another network. */
+function channelsOf(weights: Weights, file: string): 1 | 3 {
+  const shape = Object.hasOwn(weights, STEM) ? weights[STEM]!.shape : [];
+  const channels = shape.length === 4 ? shape[2] : undefined;
+  if (channels === 1 || channels === 3) return channels;
+  const came = shape.length === 0 ? 'there is none' : `it is ${shape.join('x')}`;
+  throw new CheckpointError(`[transfer] ${file}: expected "${STEM}" of a ResNet for 1 or 3 channels, but ${came}`);
+}
+
+/** What the weights of --weights read; undefined without them, as a source trained here reads what the faces have. */
+export async function givenChannels(run: RecipeRun, nets: readonly Net[]): Promise<1 | 3 | undefined> {
+  const folder = run.options.weights;
+  if (folder === undefined) return undefined;
+  const found: (1 | 3)[] = [];
+  for (const net of nets) found.push(channelsOf(await weightsAt(fileOf(folder, net)), fileOf(folder, net)));
+  if (new Set(found).size <= 1) return found[0];
+  const each = nets.map((net, index) => `${net} ${found[index]}`).join(', ');
+  throw new CheckpointError(`[transfer] expected weights for images of one kind in ${folder}, got channels: ${each}`);
+}
+
 /** Weights to start from, for images of so many channels, and where they are from. DataError where there are none. */
 export async function sourceOf(run: RecipeRun, net: Net, channels: number): Promise<{ weights: Weights; of: string }> {
   const given = run.options.weights;
-  if (given !== undefined) return { weights: await weightsAt(join(given, `${net}.safetensors`)), of: given };
+  if (given !== undefined) return { weights: await weightsAt(fileOf(given, net)), of: given };
   const data = await sourceData(run, channels);
   const side = run.at(SIDE);
   const { epochs } = run.at(SOURCE);

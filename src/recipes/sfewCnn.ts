@@ -1,6 +1,6 @@
 // The CNN of paper 003, trained from nothing on two halves without a common person. Reproduces paper 003 Fig. 8 and the
 // self-designed CNN of Table 1.
-// Cost: smoke seconds; small about 3 minutes on two cores; full hours. Seed 1.
+// Cost: smoke seconds; small about 8 minutes on two cores; full hours. Seed 1.
 // Expected: more accurate than the perceptron on hand-made features; its maps grow sparser with depth.
 
 import type { ImageDataset } from '../data/types';
@@ -45,7 +45,7 @@ export const recipe: Recipe = {
   name: 'sfew-cnn',
   title: 'A CNN from nothing on two halves',
   reproduces: 'paper 003 Fig. 8, Table 1 (self-designed CNN)',
-  cost: { smoke: 'seconds', small: 'about 3 minutes', full: 'hours' },
+  cost: { smoke: 'seconds', small: 'about 8 minutes', full: 'hours' },
   seed: 1,
   expected: 'more accurate than the perceptron on hand-made features; maps grow sparser with depth',
   async run(run) {

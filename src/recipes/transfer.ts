@@ -11,7 +11,7 @@ import type { Weights } from '../train/compileModel';
 import { accuracyOf, type Group, meanOf, stepChart, testChart } from './charts';
 import { type Half, ratesTable, summarizeHalves, twoHalves } from './handMade';
 import { SFEW_CLASSES, SFEW_TRANSFER } from './papers';
-import { type Net, networkOf, SIDE, sourceOf } from './pretrained';
+import { givenChannels, type Net, networkOf, SIDE, sourceOf } from './pretrained';
 import type { Recipe } from './recipe';
 import type { RecipeRun } from './run';
 import type { TrialResult } from './trial';
@@ -78,7 +78,7 @@ function report(run: RecipeRun, rows: readonly Row[], origin: string): void {
       row.net,
       CHANGES[row.change],
       accuracyOf(row),
-      meanOf(row.results.map(({ epochs }) => epochs.at(-1)!.trainAccuracy)),
+      meanOf(row.results.map(({ epochs }) => epochs.at(-1)!.trainAccuracy ?? Number.NaN)),
       meanOf(row.results.map(({ timing }) => timing.secondsPerStep)),
       row.change === 'nothing' ? null : SFEW_TRANSFER[row.net][row.change],
     ]),
@@ -101,7 +101,6 @@ export const recipe: Recipe = {
   seed: 1,
   expected: 'fine-tuning beats frozen features by far; a deeper network is not better on so few faces',
   async run(run) {
-    const halves = await twoHalves(run, 0.04);
     const { weights } = run.options;
     const wanted = run.at<readonly Net[]>({
       smoke: ['resnet18', 'resnet50'],
@@ -111,6 +110,7 @@ export const recipe: Recipe = {
     const nets =
       weights === undefined ? wanted : wanted.filter((net) => existsSync(join(weights, `${net}.safetensors`)));
     if (nets.length === 0) throw new DataError(`[transfer] ${weights} holds none of ${wanted.join(', ')}.safetensors`);
+    const halves = await twoHalves(run, 0.04, await givenChannels(run, nets));
     run.expect(nets.length * (2 * halves.length + (weights === undefined ? 1 : 0)) + halves.length);
     const rows: Row[] = [];
     let origin = '';

@@ -6,13 +6,13 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Dataset, hasRows, pixelStatistics, select } from '../data/types';
 import { DataError, DivergedError } from '../errors';
+import type { TensorData } from '../graph/graph';
 import type { ModelFunction } from '../models';
 import { OBJECTIVE_DEFAULTS, type ObjectiveName, type ObjectiveOptions } from '../objectives/options';
 import { writeWhole } from '../report/log';
 import { type OutlierRemoval, outlierRemoval } from '../train/callbacks';
 import type { Weights } from '../train/compileModel';
 import type { DistributionRemovalOptions, RemovalRecord } from '../train/distributionRemoval';
-import { runSteps } from '../train/epoch';
 import type { NetworkSpec } from '../train/evaluator';
 import { evaluate, type Metrics } from '../train/metrics';
 import { loadSafetensors, saveSafetensors } from '../train/safetensors';
@@ -54,9 +54,9 @@ export interface Trial {
 export interface TrialEpoch {
   readonly epoch: number;
   readonly step: number;
-  /** Means over the epoch's steps. */
-  readonly loss: number;
-  readonly trainAccuracy: number;
+  /** Means over the epoch's steps; null where the loss was lost at its first. */
+  readonly loss: number | null;
+  readonly trainAccuracy: number | null;
   /** null where the test part was not looked at. */
   readonly testAccuracy: number | null;
 }
@@ -79,9 +79,9 @@ export interface TrialResult {
   readonly removed: readonly number[];
   /** Cross-entropies of the samples then in training, by epoch, before the removal after it. */
   readonly errors: Readonly<Record<string, readonly number[]>>;
-  /** Why training ended before its time; null when it did not. The metrics are then those of what was left. */
+  /** At which step and why training ended before its time; null when it did not. The metrics are then those of what that step left. */
   readonly diverged: string | null;
-  /** Of all steps together, and of a step in the fastest second. */
+  /** Of all steps together, and of a step in the fastest second or, where all took less than one, in the mean. */
   readonly timing: { readonly seconds: number; readonly secondsPerStep: number };
 }
 
@@ -110,19 +110,35 @@ export interface TrialOptions {
 
 const SAVE_SECONDS = 60;
 
+/** Seconds of training between two looks at its pace. */
+const PACE_SECONDS = 1;
+
 const hashes = new WeakMap<object, string>();
 
-/** SHA-256 over a data set's numbers and labels, once for each. */
-function hashOf(data: Dataset): string {
-  const known = hashes.get(data);
+/** SHA-256 over what `of` is made of, once for each. */
+function hashOf(of: object, parts: () => Iterable<string | TensorData>): string {
+  const known = hashes.get(of);
   if (known) return known;
-  const values = hasRows(data) ? data.rows : data.images;
   const hash = createHash('sha256');
-  for (const part of [values, data.labels]) hash.update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
+  for (const part of parts()) hash.update(part);
   const made = hash.digest('hex').slice(0, 16);
-  hashes.set(data, made);
+  hashes.set(of, made);
   return made;
 }
+
+/** A data set's numbers and labels. */
+const dataHash = (data: Dataset): string => hashOf(data, () => [hasRows(data) ? data.rows : data.images, data.labels]);
+
+/** Names, shapes and numbers, whatever order they are listed in. */
+const weightsHash = (weights: Weights): string =>
+  hashOf(weights, () =>
+    Object.keys(weights)
+      .sort()
+      .flatMap((name) => {
+        const { shape, data } = weights[name]!;
+        return [`${name} ${shape.join('x')} `, data as TensorData];
+      }),
+  );
 
 function objectiveOf({ objective }: Trial): ObjectiveOptions {
   return typeof objective === 'string' ? { ...OBJECTIVE_DEFAULTS, name: objective } : objective;
@@ -130,9 +146,10 @@ function objectiveOf({ objective }: Trial): ObjectiveOptions {
 
 function identityOf(trial: Trial): string {
   const { network, input, pixels, epochs, batch, lr, seed, more, removal, testEvery, errorsAt, init } = trial;
-  const training = { epochs, batch, lr, seed, more, removal, testEvery, errorsAt, init: init?.of };
-  const settings = { network, input, pixels, ...training };
-  const data = [hashOf(trial.train), hashOf(trial.test)];
+  const training = { epochs, batch, lr, seed, more, removal, testEvery, errorsAt };
+  const start = init && { init: [init.of, weightsHash(init.weights)] };
+  const settings = { network, input, pixels, ...training, ...start };
+  const data = [dataHash(trial.train), dataHash(trial.test)];
   return createHash('sha256')
     .update(JSON.stringify({ ...settings, objective: objectiveOf(trial), data }))
     .digest('hex')
@@ -165,8 +182,9 @@ interface Running {
   readonly trainer: Trainer;
   readonly removal: OutlierRemoval | undefined;
   readonly state: Progressed;
-  /** What each chunk took. */
-  readonly paces: { steps: number; seconds: number }[];
+  /** Seconds a step, of every second or so of training; and the steps since the last one. */
+  readonly paces: number[];
+  recent: { steps: number; seconds: number };
 }
 
 const file = (options: TrialOptions, trial: Trial, end: string): string => join(options.folder, `${trial.key}${end}`);
@@ -179,32 +197,44 @@ async function openTrial(trial: Trial, options: TrialOptions, identity: string):
     ...(options.threads === undefined ? {} : { threads: options.threads }),
   });
   const removal = trial.removal && outlierRemoval(train.count, trial.removal);
-  let state: Progressed = {
-    ...{ identity, losses: [], accuracies: [], epochs: [], errors: {} },
-    ...{ removal: null, seconds: 0, stopped: false, diverged: null },
-  };
+  try {
+    const state = await beginning(trial, options, identity, trainer, removal);
+    return { trial, options, trainer, removal, state, paces: [], recent: { steps: 0, seconds: 0 } };
+  } catch (error) {
+    trainer.dispose();
+    throw error;
+  }
+}
+
+/** Brings the trainer to where the trial was left, or to its start. */
+async function beginning(
+  trial: Trial,
+  options: TrialOptions,
+  identity: string,
+  trainer: Trainer,
+  removal: OutlierRemoval | undefined,
+): Promise<Progressed> {
   const path = file(options, trial, '.partial.safetensors');
   if (options.resume && existsSync(path)) {
     const { tensors, metadata } = await loadSafetensors(path, { requireChecksum: true });
     const saved = JSON.parse(metadata.trial ?? '{}') as Partial<Progressed>;
     if (saved.identity === identity) {
-      state = saved as Progressed;
+      const state = saved as Progressed;
       if (removal && state.removal !== null) await removal.resume(state.removal, trainer);
       await trainer.writeState(tensors as Parameters<Trainer['writeState']>[0]);
-      return { trial, options, trainer, removal, state, paces: [] };
+      return state;
     }
   }
   if (trial.init) await transferWeights(trainer, trial.init.weights);
-  return { trial, options, trainer, removal, state, paces: [] };
+  return {
+    ...{ identity, losses: [], accuracies: [], epochs: [], errors: {} },
+    ...{ removal: null, seconds: 0, stopped: false, diverged: null },
+  };
 }
 
-/** The classifier's loss of each step: the last unit's. */
-function classifierLosses(losses: Float32Array, units: number): number[] {
-  return Array.from({ length: losses.length / units }, (_, step) => losses[(step + 1) * units - 1]!);
-}
-
-/** NaN without values. */
-const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+/** null, which JSON keeps, without values. */
+const meanOf = (values: readonly number[]): number | null =>
+  values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** Trains for an epoch. Where the loss becomes infinite or no number, that is the trial's result and not a failure. */
 async function trainEpoch(running: Running, epoch: number): Promise<void> {
@@ -214,7 +244,7 @@ async function trainEpoch(running: Running, epoch: number): Promise<void> {
     await takeSteps(running, epoch);
   } catch (error) {
     if (!(error instanceof DivergedError)) throw error;
-    state.diverged = error.message;
+    state.diverged = `at step ${state.losses.length + 1}, ${error.message}`;
     state.stopped = true;
   }
   state.epochs.push({
@@ -224,22 +254,29 @@ async function trainEpoch(running: Running, epoch: number): Promise<void> {
   });
 }
 
+/** One by one, so that where a loss is lost, and what is left then, never hangs on how fast the machine is. */
 async function takeSteps(running: Running, epoch: number): Promise<void> {
   const { trial, options, trainer, state, paces } = running;
-  const before = state.losses.length;
-  const left = (trial.epochs - epoch) * trainer.stepsPerEpoch;
-  for await (const { result, seconds } of runSteps(trainer, trainer.stepsPerEpoch, { signal: options.signal })) {
-    state.losses.push(...classifierLosses(result.losses, trainer.unitNames.length));
-    state.accuracies.push(...result.accuracy);
+  const { stepsPerEpoch } = trainer;
+  for (let done = 1; done <= stepsPerEpoch; done += 1) {
+    const started = performance.now();
+    const { losses, accuracy } = await trainer.run(1, options.signal ? { signal: options.signal } : {});
+    const seconds = (performance.now() - started) / 1000;
+    // The classifier is the last unit.
+    state.losses.push(losses.at(-1)!);
+    state.accuracies.push(accuracy[0]!);
     state.seconds += seconds;
-    paces.push({ steps: result.steps, seconds });
-    const done = state.losses.length - before;
+    const recent = { steps: running.recent.steps + 1, seconds: running.recent.seconds + seconds };
+    const full = recent.seconds >= PACE_SECONDS;
+    running.recent = full ? { steps: 0, seconds: 0 } : recent;
+    if (full) paces.push(recent.seconds / recent.steps);
+    if (!full && done > 1 && done < stepsPerEpoch) continue;
+    const left = (trial.epochs - epoch) * stepsPerEpoch + stepsPerEpoch - done;
     options.onProgress({
       ...{ key: trial.key, epoch, epochs: trial.epochs, step: state.losses.length },
-      loss: state.losses.at(-1)!,
-      accuracy: result.accuracy.at(-1)!,
-      imagesPerSecond: (result.steps * trainer.batch) / seconds,
-      etaSeconds: ((left + trainer.stepsPerEpoch - done) * seconds) / result.steps,
+      ...{ loss: losses.at(-1)!, accuracy: accuracy[0]! },
+      imagesPerSecond: (recent.steps * trainer.batch) / recent.seconds,
+      etaSeconds: (left * recent.seconds) / recent.steps,
     });
   }
 }
@@ -269,14 +306,9 @@ async function savePartial(running: Running): Promise<void> {
   await saveSafetensors(path, await trainer.readState(), { trial: JSON.stringify(saved) });
 }
 
-/**
- * Of the fastest chunk, about a second long: other work on the machine makes the others slower. The first chunk is one step and
- * warms up, so it counts only where there is no other.
- */
+/** Of the fastest second: other work on the machine makes the others slower. */
 function secondsPerStep({ paces, state }: Running): number {
-  if (paces.length === 0) return state.seconds / Math.max(1, state.losses.length);
-  const counted = paces.length > 1 ? paces.slice(1) : paces;
-  return Math.min(...counted.map(({ steps, seconds }) => seconds / steps));
+  return paces.length > 0 ? Math.min(...paces) : state.seconds / Math.max(1, state.losses.length);
 }
 
 async function resultOf(running: Running): Promise<TrialResult> {

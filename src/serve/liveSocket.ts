@@ -1,6 +1,6 @@
 // The live page's WebSockets: opening, caps, and the way of a frame from a message to its answer. server.ts hands over
-// upgrades that the guard let pass. The rule easy to break: a frame lives in memory until it is answered or dropped and
-// is written nowhere.
+// upgrades that the guard let pass. The rule easy to break: a frame is held until it is answered or dropped, no longer,
+// and is written nowhere.
 import type { IncomingMessage } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import type { Duplex } from 'node:stream';
@@ -20,6 +20,7 @@ export interface FaceSource {
 
 /** Close codes of RFC 6455, section 7.4, and one of our own (4000 to 4999). */
 const CLOSE = { goingAway: 1001, unsupported: 1003, invalid: 1007, policy: 1008, failed: 1011, idle: 4001 } as const;
+const CLOSING = 'the server is closing';
 /** Milliseconds between two looks at all sockets. */
 const LOOK_MS = 250;
 /** TCP reads that one message may be made of: at its smallest segments of half a kilobyte, a whole frame fits. */
@@ -74,6 +75,7 @@ export class LiveSockets {
   readonly #turns = new Turns<Frame>();
   readonly #look: NodeJS.Timeout;
   #opening = 0;
+  #closing = false;
 
   static async open(options: LiveOptions): Promise<LiveSockets> {
     return new LiveSockets(options, await loadWs());
@@ -101,6 +103,7 @@ export class LiveSockets {
 
   /** Why no further socket can be opened, or undefined. */
   get full(): string | undefined {
+    if (this.#closing) return CLOSING;
     const open = this.#clients.size + this.#opening;
     return open < this.#limits.sockets ? undefined : `there are ${open} live pages already`;
   }
@@ -125,10 +128,11 @@ export class LiveSockets {
    * the recogniser may be disposed of.
    */
   async close(): Promise<void> {
+    this.#closing = true;
     clearInterval(this.#look);
     const closed = [...this.#clients].map((client) => {
       const gone = new Promise<void>((resolve) => client.socket.once('close', () => resolve()));
-      this.#part(client, CLOSE.goingAway, 'the server is closing');
+      this.#part(client, CLOSE.goingAway, CLOSING);
       return gone;
     });
     await Promise.all(closed);

@@ -79,8 +79,9 @@ export class RunFollower {
   async #readArgs(): Promise<void> {
     const path = join(this.folder, 'args.json');
     try {
-      const { mtimeMs, size } = await stat(path);
-      if (mtimeMs === this.#argsWritten || size > ARGS_BYTES) return;
+      const found = await stat(path);
+      const { mtimeMs, size } = found;
+      if (!found.isFile() || mtimeMs === this.#argsWritten || size > ARGS_BYTES) return;
       this.#argsWritten = mtimeMs;
       const value: unknown = JSON.parse(await readFile(path, 'utf8'));
       if (typeof value !== 'object' || value === null || Array.isArray(value)) return;

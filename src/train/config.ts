@@ -37,7 +37,7 @@ export interface TrainConfig {
   readonly device: 'auto' | 'cpu' | 'cuda';
   /** What products take their factors as; evaluation of the finished run is float32 always. */
   readonly precision: Precision;
-  /** Use only the first `limit` training images. */
+  /** Use at most the first `limit` images of each split. */
   readonly limit?: number;
   /** The run's folder. */
   readonly out: string;
@@ -65,10 +65,15 @@ export interface TrainConfig {
   readonly augment: Augmentation;
   /** Side lengths the images are resized to; by default the data set's own. */
   readonly input?: readonly [number, number];
+  /** Channels the network reads: 1 grey, 3 colour; by default those of the run in `init`, or as the data is loaded. */
+  readonly channels?: 1 | 3;
   /** Weight classes by the inverse of their frequency. */
   readonly classWeights: boolean;
   readonly labelSmoothing: number;
-  /** Weights to start from, but for the classifier: a run's folder or a safetensors file. */
+  /**
+   * Weights to start from, but for the classifier: a run's folder or a safetensors file. Of a run the scaling of pixels is
+   * taken too, which its weights were trained with.
+   */
   readonly init?: string;
   /** Parameters that stay as they are. */
   readonly freeze: readonly NamePattern[];
@@ -166,6 +171,9 @@ export function resolveConfig(partial: Partial<TrainConfig> & Pick<TrainConfig, 
   inRange('removeAlpha', config.removeAlpha, 0, 1);
   if (config.limit !== undefined) inRange('limit', config.limit, 1, 1e12, true);
   if (config.threads !== undefined) inRange('threads', config.threads, 1, 256, true);
+  if (config.channels !== undefined && config.channels !== 1 && config.channels !== 3) {
+    throw new ArgumentError(`[train] channels is 1 or 3, got ${String(config.channels)}`);
+  }
   for (const side of config.input ?? []) inRange('input', side, 8, 4096, true);
   return config;
 }

@@ -15,6 +15,12 @@ export interface NetworkSpec {
   readonly std: readonly number[];
 }
 
+/** Channels that loadData() is to bring a network's images to; undefined where it knows no images of so many. */
+export function imageChannels(spec: NetworkSpec | undefined): 1 | 3 | undefined {
+  const channels = spec?.input[2];
+  return channels === 1 || channels === 3 ? channels : undefined;
+}
+
 /** Images handed over at once: they are copied, and an abort waits for what is copied at most. */
 const ROUND = 1024;
 

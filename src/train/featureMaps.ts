@@ -42,8 +42,8 @@ export function networkInput(
       const fromColumn = Math.floor(((column + 0.5) * data.width) / width);
       for (let channel = 0; channel < channels; channel += 1) {
         const pixel = image[(fromRow * data.width + fromColumn) * channels + channel]! / 255;
-        const scale = Math.min(channel, spec.mean.length - 1);
-        values[(row * width + column) * channels + channel] = (pixel - spec.mean[scale]!) / spec.std[scale]!;
+        const of = (list: readonly number[]): number => list[list.length === 1 ? 0 : channel]!;
+        values[(row * width + column) * channels + channel] = (pixel - of(spec.mean)) / of(spec.std);
       }
     }
   }

@@ -14,11 +14,11 @@ import { type EpochCallback, outlierRemoval } from './callbacks';
 import { loadCheckpoint, type RunState, restore, saveCheckpoint } from './checkpoint';
 import { augmentationOf, objectiveOf, resolveConfig, scheduleOf, type TrainConfig } from './config';
 import { EpochTotals, mean, runSteps } from './epoch';
-import type { NetworkSpec } from './evaluator';
+import { imageChannels, type NetworkSpec } from './evaluator';
 import { collectFeatureMaps } from './featureMaps';
 import { evaluate as scores } from './metrics';
 import { Trainer } from './trainer';
-import { startFrom } from './transfer';
+import { startAt, transferWeights } from './transfer';
 
 export interface TrainHooks {
   onEvent(event: TrainEvent): void;
@@ -29,8 +29,9 @@ export interface TrainHooks {
 
 export type TrainSettings = Partial<TrainConfig> & Pick<TrainConfig, 'data'>;
 
-function networkSpec(config: TrainConfig, data: ImageDataset): NetworkSpec {
-  const { mean, std } = pixelStatistics(data);
+/** @param known of the checkpoint to go on from or the run to start from, whose weights want their pixels scaled as they were. */
+function networkSpec(config: TrainConfig, data: ImageDataset, known: NetworkSpec | undefined): NetworkSpec {
+  const { mean, std } = known?.input[2] === data.channels ? known : pixelStatistics(data);
   const [height, width] = config.input ?? [data.height, data.width];
   return { classes: data.classes.length, input: [height, width, data.channels], mean, std };
 }
@@ -198,45 +199,42 @@ function callbacksOf(config: TrainConfig, data: ImageDataset, hooks: TrainHooks)
 
 /** Opens or resumes the run's folder. */
 async function openRun(config: TrainConfig, hooks: TrainHooks): Promise<Run> {
-  const data = await loadData(config.data, {
-    seed: config.seed,
-    ...(config.limit === undefined ? {} : { limit: config.limit }),
-    ...(config.input ? { size: config.input } : {}),
-    ...(hooks.signal ? { signal: hooks.signal } : {}),
-  });
-  const spec = networkSpec(config, data.train);
-  mkdirSync(config.out, { recursive: true });
   const last = join(config.out, 'last.safetensors');
   const saved = config.resume && existsSync(last) ? await loadCheckpoint(last) : undefined;
   if (saved) checkResumable(last, resolveConfig(saved.state.config), config);
+  const start = saved || config.init === undefined ? undefined : await startAt(config.init);
+  const known = saved?.state.spec ?? start?.spec;
+  const { seed, limit, input: size } = config;
+  const channels = config.channels ?? imageChannels(known);
+  const data = await loadData(config.data, { seed, limit, size, channels, signal: hooks.signal });
+  const spec = networkSpec(config, data.train, known);
+  mkdirSync(config.out, { recursive: true });
   const trainer = createTrainer(config, spec, data.train);
-  const state = saved?.state as LoopState | undefined;
-  const callbacks = callbacksOf(config, data.train, hooks);
-  for (const callback of callbacks) {
-    const own = state?.callbacks?.[callback.name];
-    if (own !== undefined) await callback.resume(own, trainer);
+  try {
+    const state = saved?.state as LoopState | undefined;
+    const callbacks = callbacksOf(config, data.train, hooks);
+    for (const callback of callbacks) {
+      const own = state?.callbacks?.[callback.name];
+      if (own !== undefined) await callback.resume(own, trainer);
+    }
+    if (saved) await restore(last, trainer, saved.tensors);
+    else if (start) await transferWeights(trainer, start.weights, { from: config.init! });
+    const step = state?.step ?? 0;
+    const log = new RunLog(config.out, { resume: saved !== undefined, step, args: config });
+    const run: Run = {
+      ...{ config, spec, data, trainer, log, hooks, callbacks, step },
+      best: state?.best ?? { accuracy: -1, epoch: -1 },
+      unevaluated: state?.unevaluated,
+      finished: state?.finished ?? { epochs: 0, step: 0 },
+      stopped: state?.stopped ?? false,
+    };
+    for (const text of data.notes) emit(run, { event: 'note', text });
+    if (config.resume && !saved) emit(run, { event: 'note', text: `no checkpoint in ${config.out}: starting anew` });
+    return run;
+  } catch (error) {
+    trainer.dispose();
+    throw error;
   }
-  if (saved) await restore(last, trainer, saved.tensors);
-  else if (config.init !== undefined) await startFrom(trainer, config.init);
-  const step = state?.step ?? 0;
-  const log = new RunLog(config.out, { resume: saved !== undefined, step, args: config });
-  const run: Run = {
-    config,
-    spec,
-    data,
-    trainer,
-    log,
-    hooks,
-    callbacks,
-    step,
-    best: state?.best ?? { accuracy: -1, epoch: -1 },
-    unevaluated: state?.unevaluated,
-    finished: state?.finished ?? { epochs: 0, step: 0 },
-    stopped: state?.stopped ?? false,
-  };
-  for (const text of data.notes) emit(run, { event: 'note', text });
-  if (config.resume && !saved) emit(run, { event: 'note', text: `no checkpoint in ${config.out}: starting anew` });
-  return run;
 }
 
 /** Settings that may change between a run and its resumption: where and how fast. */

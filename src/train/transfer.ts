@@ -1,10 +1,14 @@
 // Weights of a network trained before as the start of another (paper 003, section 2.6). Called by train.ts and by recipes.
 // The rule easy to break: everything but what is left out on purpose must be there and fit, or a network would be called
 // pretrained that is not.
+import { statSync } from 'node:fs';
 import { CheckpointError } from '../errors';
 import type { TensorData } from '../graph/graph';
 import { type NamePattern, nameMatcher } from '../optim';
-import { type Weights, weightsAt } from './compileModel';
+import { loadCheckpoint, loadRun } from './checkpoint';
+import type { Weights } from './compileModel';
+import type { NetworkSpec } from './evaluator';
+import { loadSafetensors } from './safetensors';
 import type { Trainer } from './trainer';
 
 /** The new classifier has classes of its own. */
@@ -34,7 +38,21 @@ export async function transferWeights(
   await Promise.all(found.map(({ name, data }) => trainer.plan.write(name, data)));
 }
 
-/** transferWeights() from a run's folder or a safetensors file. */
-export async function startFrom(trainer: Trainer, path: string): Promise<void> {
-  await transferWeights(trainer, await weightsAt(path), { from: path });
+/** What a network starts from. */
+export interface Start {
+  readonly weights: Weights;
+  /** Of a run: what its weights were trained to read. Other files do not say. */
+  readonly spec?: NetworkSpec;
+}
+
+/** Reads the folder of a run, one of its checkpoints, or another safetensors file. */
+export async function startAt(path: string): Promise<Start> {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+    const { state, tensors } = await loadRun(path);
+    return { weights: tensors, spec: state.spec };
+  }
+  const { tensors, metadata } = await loadSafetensors(path);
+  return metadata.gramian === undefined
+    ? { weights: tensors }
+    : { weights: tensors, spec: (await loadCheckpoint(path)).state.spec };
 }

@@ -157,6 +157,17 @@ const cases: [name: string, code: string, change: (graph: Wire) => void][] = [
   ['a unit that is a string', 'ERR_ARGUMENT', (g) => set(node(g, 1), { unit: 'a' })],
   ['attrs that are missing', 'ERR_ARGUMENT', (g) => set(node(g, 1), { attrs: undefined })],
   ['a missing attribute', 'ERR_GRAPH', (g) => set(node(g, 0), { attrs: { transA: false } })],
+  ...['outEps', 'outAdd', 'outBias', 'bnEps', 'inActivation'].map((key): (typeof cases)[number] => [
+    `an attribute of the planner, ${key}`,
+    'ERR_GRAPH',
+    (g) => {
+      const shapes = [
+        [1, 4, 4, 3],
+        [3, 3, 3, 5],
+      ];
+      withNode(g, 'conv2d', shapes, [[1, 2, 2, 5]], { ...CONV, [key]: 1 });
+    },
+  ]),
   ['an attribute of another type', 'ERR_GRAPH', (g) => set(node(g, 0), { attrs: { transA: 1, transB: false } })],
   ['an attribute that is an object', 'ERR_ARGUMENT', (g) => set(node(g, 0), { attrs: { transA: {}, transB: false } })],
   ['an attribute that is NaN', 'ERR_GRAPH', (g) => set(node(g, 2), { attrs: { momentum: Number.NaN, scale: 1 } })],
@@ -459,6 +470,30 @@ describe('malformed graphs', () => {
       },
     });
     expect(() => compile(graph)).toThrow(new RangeError('mine'));
+  });
+
+  it('an array whose memory a later getter gives away is refused', () => {
+    const graph = right();
+    const data = new Float32Array(6).fill(1);
+    set(tensor(graph, 1), { data });
+    Object.defineProperty(tensor(graph, 5), 'data', {
+      get: () => void structuredClone(data, { transfer: [data.buffer] }),
+    });
+    expect(codeOf(() => compile(graph))).toMatchObject({
+      code: 'ERR_ARGUMENT',
+      message: expect.stringContaining('"w" has 6 elements, got 0'),
+    });
+    const later = {
+      ...options,
+      get precision() {
+        structuredClone(held, { transfer: [held.buffer] });
+        return 'float32';
+      },
+    };
+    const held = new Float32Array(6).fill(1);
+    const other = right();
+    set(tensor(other, 1), { data: held });
+    expect(codeOf(() => compile(other, later)).code).toBe('ERR_ARGUMENT');
   });
 
   it('a getter is asked once, so its answer cannot change between check and use', async () => {

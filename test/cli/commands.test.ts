@@ -146,7 +146,7 @@ describe('help', () => {
     for (const line of ['--help', '-h', 'help']) {
       const { code, stdout } = await cli(line);
       expect(code).toBe(0);
-      for (const name of COMMAND_NAMES) expect(stdout).toContain(`\n  ${name.padEnd(10)}`);
+      for (const name of COMMAND_NAMES) expect(stdout).toMatch(new RegExp(`^  ${name}  +\\S`, 'm'));
     }
   });
 
@@ -326,6 +326,11 @@ describe('train', () => {
     });
     expect(engine.trained[0]).not.toHaveProperty('json');
     expect(engine.trained[0]).not.toHaveProperty('threads');
+  });
+
+  it('hands over channels as a number', async () => {
+    const { engine } = await cli('train --data folder:photos --channels 3');
+    expect(engine.trained[0]).toMatchObject({ channels: 3 });
   });
 
   it('hands over lists of names, rates and milestones', async () => {

@@ -8,7 +8,7 @@ import { readFolder } from '../../src/data/folder';
 import { writeIdx } from '../../src/data/idx';
 import { loadData } from '../../src/data/load';
 import { syntheticFaces, syntheticSplits } from '../../src/data/synthetic';
-import { pixelStatistics } from '../../src/data/types';
+import { pixelStatistics, withoutClass } from '../../src/data/types';
 import { AbortError, ArgumentError, DataError } from '../../src/errors';
 import { tempFolder } from './tempFolder';
 
@@ -207,6 +207,44 @@ describe('folder', () => {
     // Rec. 709 luminance in linear light: blue is darker than red.
     expect(train.images[9 * train.labels.indexOf(0)]).toBeLessThan(train.images[9 * train.labels.indexOf(1)]!);
   });
+  it('repeats the channel of grey data where colour is asked for', async () => {
+    const [grey, colour] = [await loadData('synthetic:9'), await loadData('synthetic:9', { channels: 3, limit: 4 })];
+    expect([colour.train.channels, colour.train.count, colour.train.images.length]).toEqual([3, 4, 4 * 48 * 48 * 3]);
+    for (const at of [0, 1, 5000]) {
+      expect([...colour.train.images.subarray(3 * at, 3 * at + 3)]).toEqual(Array(3).fill(grey.train.images[at]));
+    }
+    const odd = { channels: 2 as 1 };
+    await expect(loadData('synthetic:9', odd)).rejects.toThrow('[loadData] channels is 1 or 3, got 2');
+    const idx = join(folder, 'colour');
+    mkdirSync(idx);
+    for (const part of ['train', 't10k']) {
+      await writeIdx(join(idx, `${part}-images-idx3-ubyte`), [2, 2, 2, 3], new Uint8Array(24));
+      await writeIdx(join(idx, `${part}-labels-idx1-ubyte`), [2], Uint8Array.of(0, 1));
+    }
+    expect((await loadData(`idx:${idx}`, { channels: 3 })).test.channels).toBe(3);
+    await expect(loadData(`idx:${idx}`, { channels: 1 })).rejects.toThrow(
+      /expected images of 1 channels, these have 3/,
+    );
+  });
+  it('leaves neutral faces out where they are not wanted, whatever the data', async () => {
+    const drawn = await syntheticSplits(60);
+    const csv = join(folder, 'seven.csv');
+    await writeFerCsv(csv, drawn);
+    const six = await loadData(`fer2013:${csv}`, { neutral: false });
+    expect(six.train.classes).toEqual(drawn.train.classes.slice(0, 6));
+    expect([...six.train.labels]).toEqual([...drawn.train.labels].filter((label) => label < 6));
+    expect((await loadData('synthetic:60', { neutral: false })).test.classes.length).toBe(6);
+    const root = join(folder, 'calm');
+    for (const [at, name] of ['anger', 'neutral', 'sad'].entries()) {
+      for (let i = 0; i < 5; i++) await picture(join(root, name, `${i}.png`), [60 * at, 60 * at, 60 * at]);
+    }
+    const { train, test } = await loadData(`folder:${root}`, { neutral: false });
+    expect([train.classes, train.count + test.count]).toEqual([['anger', 'sad'], 10]);
+    for (const [at, label] of train.labels.entries()) expect(train.images[at * 24]! > 60).toBe(label === 1);
+    const { train: all } = await loadData(`folder:${root}`, { neutral: true });
+    expect(all.classes.length).toBe(3);
+    expect(() => withoutClass({ ...all, labels: all.labels.map(() => 1) }, 'neutral')).toThrow(DataError);
+  });
   it('asks for a size when images differ', async () => {
     await expect(loadData(`folder:${root}`)).rejects.toThrow(/images are 8x12 but those of .* 4x6: give a size/);
     await picture(join(root, 'train', 'red', '9.png'), [1, 1, 1], 7, 7);
@@ -216,6 +254,19 @@ describe('folder', () => {
     const { train, test, notes } = await loadData(`folder:${join(root, 'train')}`, { size: 4, seed: 3 });
     expect([train.count, test.count]).toEqual([9, 2]);
     expect(notes.join()).toMatch(/2 of 11 images were split off by seed 3/);
+  });
+  it('splits a folder the same way under any limit, so that no image is trained on and tested on', async () => {
+    const whole = join(folder, 'whole');
+    for (let i = 0; i < 30; i++) await picture(join(whole, i % 2 ? 'odd' : 'even', `${i}.png`), [8 * i, 8 * i, 8 * i]);
+    const shades = ({ images }: { images: Uint8Array }) => [...images].filter((_, at) => at % 24 === 0);
+    const full = await loadData(`folder:${whole}`);
+    expect([full.train.count, full.test.count]).toEqual([24, 6]);
+    for (const limit of [1, 5, 6, 10, 29]) {
+      const { train, test, notes } = await loadData(`folder:${whole}`, { limit });
+      expect(shades(train)).toEqual(shades(full.train).slice(0, limit));
+      expect(shades(test)).toEqual(shades(full.test).slice(0, limit));
+      expect(notes).toEqual(full.notes);
+    }
   });
   it('names files and folders that are wrong', async () => {
     const bad = join(folder, 'bad');
@@ -236,6 +287,7 @@ describe('folder', () => {
   it('refuses an image of too many pixels', async () => {
     const huge = join(folder, 'huge');
     await picture(join(huge, 'a', '1.png'), [0, 0, 0], 16_000, 6_000);
+    await picture(join(huge, 'a', '2.png'), [0, 0, 0]);
     await expect(loadData(`folder:${huge}`, { size: 4 })).rejects.toThrow(/cannot be decoded: .*pixel limit/);
   });
   it('says what to install when sharp is missing', async () => {

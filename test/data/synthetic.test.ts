@@ -123,6 +123,7 @@ describe('syntheticFaces', () => {
     { count: 1, shares: [1] },
     { count: 1, shares: [0, 0, 0, 0, 0, 0, 0] },
     { count: 1, shares: [1, 1, 1, 1, 1, 1, -1] },
+    { count: 3, first: -1 },
   ])('refuses %j', async (options) => {
     await expect(syntheticFaces(options)).rejects.toThrow(ArgumentError);
   });

@@ -8,6 +8,7 @@ import { ArgumentError, DataError } from '../../src/errors';
 import { cropFaces } from '../../src/faces/crop';
 import { faceApiAttributes, faceApiClassifier, faceApiWeights } from '../../src/faces/faceApi';
 import { loadRecognizer } from '../../src/faces/load';
+import { runClassifier } from '../../src/faces/runClassifier';
 import { TinyDetector } from '../../src/faces/tinyDetector';
 import type { Image } from '../../src/faces/types';
 import { loadModel } from '../../src/train/compileModel';
@@ -158,5 +159,7 @@ describe('loadRecognizer', () => {
     await expect(loadRecognizer({ faceApi: folder })).rejects.toThrow(DataError);
     await expect(loadRecognizer({ detector: 'haar' as never })).rejects.toThrow(ArgumentError);
     await expect(loadRecognizer({ run: folder })).rejects.toThrow('[run]');
+    await expect(loadRecognizer({ run: folder, margin: Number.NaN })).rejects.toThrow('[runClassifier] margin is');
+    await expect(runClassifier(folder, { fit: 'foo' as never })).rejects.toThrow('[runClassifier] fit is');
   });
 });

@@ -48,8 +48,8 @@ describe('transform', () => {
     using plan = compile(graph, { outputs: { re, im, back: inverse({ re, im }) } });
     const values = noise(side * side * maps, side);
     const result = plan.stepSync({ z: values }) as Record<string, Float32Array>;
-    for (let u = 0; u <= side / 2; u += 1) {
-      for (let v = 0; v < side; v += 1) {
+    for (let u = 0; u < side; u += 1) {
+      for (let v = 0; v <= side / 2; v += 1) {
         for (let map = 0; map < maps; map += 1) {
           let [cos, sin] = [0, 0];
           for (let y = 0; y < side; y += 1) {
@@ -59,7 +59,7 @@ describe('transform', () => {
               sin -= values[(y * side + x) * maps + map]! * Math.sin(angle);
             }
           }
-          const at = (u * side + v) * maps + map;
+          const at = (u * (side / 2 + 1) + v) * maps + map;
           expect(Math.abs(result.re![at]! - cos)).toBeLessThan(1e-5 * side * side);
           expect(Math.abs(result.im![at]! - sin)).toBeLessThan(1e-5 * side * side);
         }

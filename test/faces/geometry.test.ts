@@ -7,10 +7,12 @@ import { cropFaces, similarity } from '../../src/faces/crop';
 import { GrayFrame } from '../../src/faces/grayFrame';
 import { iou } from '../../src/faces/image';
 import { Pyramid } from '../../src/faces/pyramid';
+import { Recognizer } from '../../src/faces/recognizer';
 import { resizeArea, resizeBilinear } from '../../src/faces/resize';
 import { suppress } from '../../src/faces/suppress';
-import type { Box, Image, Landmarks } from '../../src/faces/types';
+import type { Box, CropOptions, Image, Landmarks } from '../../src/faces/types';
 import { references } from '../reference/interpreter';
+import { fakeClassifier, fakeDetector } from './fakes';
 
 function imageOf(width: number, height: number, channels: 1 | 3, seed: number): Image {
   let state = seed;
@@ -82,10 +84,11 @@ describe('resizing', () => {
 
   it('refuses sizes that are none', () => {
     const image = imageOf(4, 4, 1, 1);
-    for (const size of [0, 1.5, -1, 20_000, Number.NaN]) {
+    for (const size of [0, 1.5, -1, 65_537, Number.NaN]) {
       expect(() => resizeArea(image, size, 4)).toThrow(ArgumentError);
       expect(() => resizeBilinear(image, 4, size)).toThrow(ArgumentError);
     }
+    expect(() => resizeBilinear(image, 65_536, 65_536)).toThrow('at most 67108864 pixels');
   });
 });
 
@@ -125,6 +128,15 @@ describe('GrayFrame', () => {
     const patch = new Uint8Array(16);
     frame.patch(-50, 8, 4, 4, patch);
     expect([...patch]).toEqual(new Array(16).fill(5));
+  });
+
+  it('refuses images that are none', () => {
+    const frame = new GrayFrame(imageOf(16, 16, 3, 1));
+    for (const wrong of [undefined, { ...imageOf(16, 16, 3, 1), pixels: new Uint8Array(10) }] as Image[]) {
+      expect(() => new GrayFrame(wrong)).toThrow('[GrayFrame] ');
+      expect(() => frame.show(wrong)).toThrow(ArgumentError);
+      expect(() => GrayFrame.of(wrong, frame)).toThrow(ArgumentError);
+    }
   });
 });
 
@@ -343,6 +355,33 @@ describe('cropFaces', () => {
     expect([
       ...cropFaces({ ...colour, pixels: Uint8Array.of(9), channels: 1 }, face, { ...gray, channels: 3 }),
     ]).toEqual([9, 9, 9]);
+  });
+
+  it.each([
+    [{ margin: Number.NaN }, 'margin is a number above -1'],
+    [{ margin: -1 }, 'margin is a number above -1'],
+    [{ margin: Infinity }, 'margin is a number above -1'],
+    [{ fit: 'foo' }, 'fit is aligned, square, padded or stretched, got foo'],
+    [{ channels: 2 }, 'channels are 1 or 3, got 2'],
+    [{ size: [2.5, 4] }, 'size is '],
+    [{ size: [0, 4] }, 'size is '],
+    [{ size: [65_537, 4] }, 'size is '],
+    [{ size: [4] }, 'size is '],
+    [{ size: undefined }, 'size is '],
+  ])('refuses cuts of %j', (wrong, says) => {
+    const options = { size: [2, 2], channels: 1, fit: 'square', ...wrong } as CropOptions;
+    expect(() => cropFaces(image, [{ box }], options)).toThrow(`[cropFaces] ${says}`);
+    expect(() => cropFaces(image, [], options)).toThrow(ArgumentError);
+    const classifier = { ...fakeClassifier(['a', 'b'], 0), crop: options };
+    const made = () => new Recognizer({ detector: fakeDetector(() => []), classifier });
+    expect(made).toThrow(`[Recognizer] ${says}`);
+  });
+
+  it('takes landmarks that are all one point for none', () => {
+    const point = { x: 5, y: 5 };
+    const landmarks = { leftEye: point, rightEye: point, nose: point, mouthLeft: point, mouthRight: point };
+    const options = { size: [4, 4], channels: 1, fit: 'aligned' } as const;
+    expect(cropFaces(image, [{ box, landmarks }], options)).toEqual(cropFaces(image, [{ box }], options));
   });
 
   it('refuses faces that are none', () => {

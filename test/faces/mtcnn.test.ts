@@ -414,6 +414,19 @@ describe('Mtcnn', () => {
     await expect(detector.detect(image)).rejects.toThrow(DisposedError);
   });
 
+  it.each([
+    ['without an area', [0, 0, -1.5, 0]],
+    ['outside the frame', [9, 0, 9, 0]],
+  ])('answers no box %s that O-Net corrects to', async (_, offsets) => {
+    const weights = brightness();
+    weights['onet/offsets/bias']!.data.set(offsets);
+    const detector = await Mtcnn.load({ weights, minFace: 24 });
+    const image = brightSquare(160, 120, { x: 30, y: 40, width: 40, height: 40 });
+    expect((await detector.candidates(image, 'onet')).length).toBeGreaterThan(0);
+    expect(await detector.detect(image)).toEqual([]);
+    detector.dispose();
+  });
+
   it('answers for many sizes, also at once', async () => {
     const detector = await Mtcnn.load({ weights: brightness(), minFace: 24 });
     const images = Array.from({ length: 12 }, (_, i) =>
@@ -422,6 +435,14 @@ describe('Mtcnn', () => {
     const alone: unknown[] = [];
     for (const image of images) alone.push(await detector.detect(image));
     expect(await Promise.all(images.map((image) => detector.detect(image)))).toEqual(alone);
+    detector.dispose();
+  });
+
+  it('looks at the widest images at full size', async () => {
+    const detector = await Mtcnn.load({ weights: brightness(), minFace: 12 });
+    const box = { x: 16_600, y: 2, width: 16, height: 16 };
+    const [face] = await detector.detect(brightSquare(17_000, 20, box));
+    expect(intersection(face!.box, box)).toBeGreaterThan(50);
     detector.dispose();
   });
 

@@ -81,6 +81,18 @@ describe('sampleSquare', () => {
   });
 });
 
+it('samples are those of the points as they were, also where the result is written over them', () => {
+  const image = imageOf(16, 12, 3);
+  const points = interpolation(64, 12, (i) => i / 6);
+  const wanted = new Uint8Array(64 * 64 * 3);
+  sample(image, points, points, wanted);
+  const memory = new Uint8Array(64 * 64 * 3);
+  const low = new Int32Array(memory.buffer, 0, 64);
+  low.set(points.low);
+  sample(image, { ...points, low }, { ...points, low }, memory);
+  expect(memory).toEqual(wanted);
+});
+
 describe('arguments that do not fit', () => {
   const image = imageOf(16, 12, 3);
   const points = interpolation(4, 12, (i) => i);
@@ -94,6 +106,8 @@ describe('arguments that do not fit', () => {
     ['an offset that leaves no room', () => sample(image, points, points, bytes(48), 1)],
     ['an offset before the array', () => sample(image, points, points, bytes(96), -1)],
     ['shares that are too few', () => sample(image, { ...points, share: new Float32Array(3) }, points, bytes(48))],
+    ['a share of 1.5', () => sample(image, { ...points, share: new Float32Array(4).fill(1.5) }, points, bytes(48))],
+    ['a share of NaN', () => sample(image, { ...points, share: new Float32Array(4).fill(NaN) }, points, bytes(48))],
     ['an image without a row', () => sample({ ...image, pixels: bytes(47) }, points, points, bytes(48))],
     ['two channels', () => sample({ ...image, channels: 2 as 1 }, points, points, bytes(48))],
     ['a width that is no number', () => sample({ ...image, width: Number.NaN }, points, points, bytes(48))],

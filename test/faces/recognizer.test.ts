@@ -1,11 +1,14 @@
 // Streams of frames: numbers of faces, order of answers, ends. The networks are fakes.
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { AbortError, ArgumentError, DisposedError } from '../../src/errors';
 import { iou } from '../../src/faces/image';
 import { matchBoxes } from '../../src/faces/matching';
 import { Recognizer } from '../../src/faces/recognizer';
 import type { FaceFrame, Image } from '../../src/faces/types';
-import { driftingFaces, fakeDetector, plainFrame } from './fakes';
+import { driftingFaces, fakeClassifier, fakeDetector, plainFrame } from './fakes';
 
 const box = (x: number, y: number, width = 10, height = 10) => ({ x, y, width, height });
 
@@ -104,17 +107,61 @@ describe('Recognizer', () => {
     expect((await recognizer.process(plainFrame())).index).toBe(1);
   });
 
+  it.each([
+    ['grey', 1],
+    ['coloured', 3],
+  ] as const)('holds no %s frame that was answered or failed', async (_, channels) => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    const detector = fakeDetector((call) => {
+      if (call === 1) throw new RangeError('the detector failed');
+      return driftingFaces(0);
+    });
+    using recognizer = new Recognizer({ detector, detectEvery: 1, classifier: fakeClassifier(['a', 'b'], 0) });
+    const looked = async (): Promise<WeakRef<Uint8Array>> => {
+      const pixels = new Uint8Array(64 * 48 * channels);
+      await recognizer.process({ pixels, width: 64, height: 48, channels }).catch(() => undefined);
+      return new WeakRef(pixels);
+    };
+    for (let call = 0; call < 3; call += 1) {
+      const held = await looked();
+      await setImmediate();
+      collectGarbage();
+      expect(held.deref()).toBeUndefined();
+    }
+    expect(detector.calls).toBe(3);
+  });
+
   it('goes on after a frame that it refused', async () => {
     using recognizer = new Recognizer({ detector: fakeDetector(() => driftingFaces(0)) });
     const wrong: unknown[] = [
       { ...plainFrame(), width: 63 },
       { ...plainFrame(), height: 0 },
       { ...plainFrame(), channels: 4 },
+      plainFrame(65_537, 1),
       { ...plainFrame(), pixels: [1, 2] },
       undefined,
     ];
     for (const frame of wrong) await expect(recognizer.process(frame as Image)).rejects.toThrow(ArgumentError);
     expect((await recognizer.process(plainFrame())).index).toBe(0);
+  });
+
+  it.each([
+    ['a box without an area', [{ box: box(1, 2, -3, 4), score: 1 }], '-3x4 at (1, 2)'],
+    ['a box that is nowhere', [{ box: box(Number.NaN, 2), score: 1 }], '10x10 at (NaN, 2)'],
+    ['points that are nowhere', [{ box: box(1, 2), score: 1, landmarks: {} }], 'finite points'],
+    ['no box', [{ score: 1 }], 'undefinedxundefined'],
+    ['no array', undefined, 'to answer an array, got undefined'],
+  ])('refuses %s of a detector by its name, and goes on', async (_, wrong, says) => {
+    const detector = fakeDetector((call) => (call === 1 ? (wrong as never) : driftingFaces(0)));
+    using recognizer = new Recognizer({ detector, detectEvery: 1 });
+    await recognizer.process(plainFrame(200, 100));
+    const refused = recognizer.process(plainFrame(200, 100));
+    await expect(refused).rejects.toThrow(ArgumentError);
+    await expect(refused).rejects.toThrow('the detector "fake"');
+    await expect(refused).rejects.toThrow(says);
+    const { index, faces } = await recognizer.process(plainFrame(200, 100));
+    expect([index, faces.map(({ id }) => id)]).toEqual([1, [1, 2]]);
   });
 
   it('ends by the signal, by what the source throws, and by dispose', async () => {
@@ -135,6 +182,15 @@ describe('Recognizer', () => {
       throw new RangeError('the camera is gone');
     };
     await expect(collected(recognizer.frames(broken()))).rejects.toThrow('the camera is gone');
+    // What a source says once it is stopped is not why the loop ends.
+    const stopped = new AbortController();
+    const stopping = async function* () {
+      yield plainFrame();
+      stopped.abort();
+      throw new RangeError('the camera is gone');
+    };
+    const waiting = collected(recognizer.frames(stopping(), { signal: stopped.signal }));
+    await expect(waiting).rejects.toMatchObject({ name: 'AbortError', completedSteps: 1 });
     recognizer.dispose();
     recognizer.dispose();
     expect(detector.disposed).toBe(true);

@@ -104,8 +104,21 @@ describe('KcfTracker', () => {
       { scaleStep: 0.9 },
       { learningRate: -0.1 },
       { features: 'lbp' as never },
+      { kernel: 'foo' as never },
     ];
     for (const options of wrong) expect(() => new KcfTracker(options)).toThrow(ArgumentError);
+  });
+
+  it('starts at no box without an area', async () => {
+    const tracker = new KcfTracker();
+    const frame = new GrayFrame(plainFrame());
+    for (const wrong of [{ width: -8 }, { height: 0 }, { x: Number.NaN }, { y: Infinity }]) {
+      const box = { x: 8, y: 8, width: 16, height: 16 };
+      const started = tracker.start(frame, [box, { ...box, ...wrong }]);
+      await expect(started).rejects.toThrow(ArgumentError);
+      await expect(started).rejects.toThrow('[KcfTracker.start] expected a face to have a box with an area');
+    }
+    tracker.dispose();
   });
 });
 

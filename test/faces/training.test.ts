@@ -1,11 +1,12 @@
 // MTCNN's training: annotations, crops and their targets, the same weights from the same seed, and that on drawn scenes it learns
 // to find drawn faces it has not seen.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
+import { type DetectorData, engine } from '../../src/cli/engine';
 import { Random } from '../../src/data/random';
-import { AbortError, ArgumentError, DataError } from '../../src/errors';
+import { AbortError, ArgumentError, CheckpointError, DataError } from '../../src/errors';
 import { corrected } from '../../src/faces/candidates';
 import { iou } from '../../src/faces/image';
 import { Mtcnn } from '../../src/faces/mtcnn';
@@ -13,7 +14,12 @@ import { Pyramid } from '../../src/faces/pyramid';
 import { annotatedFolder } from '../../src/faces/training/annotations';
 import { mirrored, randomSquares, type Sample, samplesOf } from '../../src/faces/training/samples';
 import { drawnScenes } from '../../src/faces/training/scenes';
-import { type MtcnnTrainingOptions, saveMtcnn, trainMtcnn } from '../../src/faces/training/train';
+import {
+  type MtcnnTrainingOptions,
+  saveMtcnn,
+  type TrainingProgress,
+  trainMtcnn,
+} from '../../src/faces/training/train';
 import type { Box } from '../../src/faces/types';
 import { tempFolder } from '../data/tempFolder';
 
@@ -54,6 +60,11 @@ describe('annotatedFolder', () => {
     expect([b!.name, b!.faces]).toEqual(['sub/b.png', []]);
     expect(await a!.load()).toEqual({ pixels, width: 6, height: 4, channels: 3 });
     await expect(b!.load()).rejects.toThrow(DataError);
+  });
+
+  it('reads a table with a byte order mark', async () => {
+    const [image] = await annotatedFolder(folderWith(`\uFEFF${HEAD}\r\na.png,1,2,3,4\r\n`));
+    expect(image).toMatchObject({ name: 'a.png', faces: [{ box: { x: 1, y: 2, width: 3, height: 4 } }] });
   });
 
   it.each([
@@ -195,6 +206,29 @@ describe('trainMtcnn', () => {
     expect(known).toBeGreaterThan(20);
     expect(found / known).toBeGreaterThan(0.7);
     expect(wrong).toBeLessThan(known / 2);
+  });
+
+  it('on the command line makes the folder of its file, and finds out before it trains that it cannot', async () => {
+    const folder = tempFolder();
+    const told: TrainingProgress[] = [];
+    const trained = (out: string, data = { scenes: 6 } as DetectorData) =>
+      engine.trainDetector(data, {
+        ...{ out, steps: 1, batch: 5, seed: 4 },
+        onProgress: (progress) => void told.push(progress),
+      });
+    writeFileSync(path.join(folder, 'file'), '');
+    mkdirSync(path.join(folder, 'taken.safetensors'));
+    for (const out of ['file/m.safetensors', 'taken.safetensors']) {
+      const refused = trained(path.join(folder, out));
+      await expect(refused).rejects.toThrow(/^\[train-detector\] .*safetensors: cannot be saved: /);
+      await expect(refused).rejects.toThrow(CheckpointError);
+    }
+    await expect(trained(path.join(folder, 'unmade', 'm.safetensors'), { folder })).rejects.toThrow('boxes.csv');
+    expect(told).toEqual([]);
+    expect(readdirSync(folder).sort()).toEqual(['file', 'taken.safetensors']);
+    await trained(path.join(folder, 'a', 'b', 'm.safetensors'));
+    expect(told.length).toBeGreaterThan(0);
+    expect(readdirSync(path.join(folder, 'a', 'b'))).toEqual(['m.safetensors']);
   });
 
   it('refuses what it cannot learn from', async () => {

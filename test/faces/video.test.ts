@@ -1,7 +1,7 @@
 // Frames of folders and films, and the drawn result. The films come from a stand-in for ffmpeg that writes what ffmpeg would; with
 // ffmpeg installed, it decodes a real one too.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -99,7 +99,7 @@ describe('framesOf', () => {
     );
     const film = path.join(folder, 'film.mp4');
     expect(await collected(framesOf(film, { ffmpeg, limit: 2 }))).toEqual([frameOf(1), frameOf(2)]);
-    const args = await import('node:fs').then(({ readFileSync }) => readFileSync(path.join(folder, 'args'), 'utf8'));
+    const args = readFileSync(path.join(folder, 'args'), 'utf8');
     expect(args).toContain(`-protocol_whitelist file,pipe -i file:${film} -frames:v 2 -f image2pipe`);
   });
 
@@ -118,7 +118,7 @@ describe('framesOf', () => {
       expect(image).toEqual(frameOf(1));
       break;
     }
-    const pid = Number(await import('node:fs').then(({ readFileSync }) => readFileSync(mark, 'utf8')));
+    const pid = Number(readFileSync(mark, 'utf8'));
     await expect.poll(() => existsSync(`/proc/${pid}/exe`), { timeout: 10_000 }).toBe(false);
   });
 
@@ -136,6 +136,14 @@ describe('framesOf', () => {
     const frames = collected(framesOf(path.join(folder, 'film.mp4'), { ffmpeg }));
     await expect(frames).rejects.toThrow(says);
     await expect(frames).rejects.toThrow(DataError);
+  });
+
+  it.each([0, -1, 1.5, Number.NaN, '2'])('takes no limit of %s', async (limit) => {
+    for (const source of ['frames', 'film.mp4']) {
+      const frames = collected(framesOf(path.join(folder, source), { limit: limit as number }));
+      await expect(frames).rejects.toThrow('[video] limit is an integer of 1 or more');
+      await expect(frames).rejects.toThrow(ArgumentError);
+    }
   });
 
   it('says what is no source', async () => {
@@ -244,5 +252,19 @@ describe('photographs', () => {
       [0, 1, 2].map((index) => path.join(out, `frame-00000${index}.png`)),
     );
     for (const { annotated: file } of frames) expect(existsSync(file!)).toBe(true);
+  });
+
+  it('frames are not drawn into their own folder, whose names they might take', async () => {
+    using recognizer = new Recognizer({ detector: fakeDetector(() => []) });
+    const source = path.join(folder, 'frames');
+    const alias = path.join(folder, 'alias');
+    symlinkSync(source, alias);
+    const before = readdirSync(source);
+    for (const out of [source, `${source}/../frames/`, alias]) {
+      const drawn = collected(framesWith(recognizer, source, { out }));
+      await expect(drawn).rejects.toThrow(ArgumentError);
+      await expect(drawn).rejects.toThrow('[watch] expected a folder other than that of the frames');
+    }
+    expect(readdirSync(source)).toEqual(before);
   });
 });

@@ -140,6 +140,7 @@ describe('what is refused', () => {
     ['an absolute path', manifestOf([good], ['/a.bin']), 'a shard is a file beside the manifest'],
     ['another drive', manifestOf([good], ['c:a.bin']), 'a shard is a file beside the manifest'],
     ['an address', manifestOf([good], ['https://a/b.bin']), 'a shard is a file beside the manifest'],
+    ['a shard twice', manifestOf([{ ...good, shape: [4] }], ['a.bin', './a.bin']), 'it has the shard "./a.bin" twice'],
     ['a missing shard', manifestOf([good], ['b.bin']), 'the shard "b.bin" is missing'],
     ['too few bytes', manifestOf([{ ...good, shape: [3] }]), 'its weights take 12 bytes but a.bin have 8'],
     ['too many bytes', manifestOf([{ ...good, shape: [1] }]), 'its weights take 4 bytes but a.bin have 8'],

@@ -2,13 +2,16 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { writeFerCsv } from '../../src/data/ferCsvWriter';
 import { syntheticSplits } from '../../src/data/synthetic';
-import { AbortError, ArgumentError } from '../../src/errors';
+import { AbortError, ArgumentError, CheckpointError } from '../../src/errors';
 import { recipes, runRecipe } from '../../src/recipes';
+import { twoHalves } from '../../src/recipes/handMade';
+import { mffFaces } from '../../src/recipes/mffShared';
 import { RecipeRun } from '../../src/recipes/run';
 import { runTrial, type Trial, type TrialOptions, type TrialResult, weightsOf } from '../../src/recipes/trial';
+import { Trainer } from '../../src/train/trainer';
 import { stripeDataset, tinyNet } from '../train/fixtures';
 
 const folder = mkdtempSync(join(tmpdir(), 'gramian-trials-'));
@@ -25,6 +28,16 @@ const trial: Trial = {
 
 function options(name: string, more: Partial<TrialOptions> = {}): TrialOptions {
   return { folder: join(folder, name), resume: true, saveSeconds: 0, onProgress: () => {}, ...more };
+}
+
+/** Weights of the trial's network after some training. */
+async function startOf(
+  name: string,
+  seed = 1,
+): Promise<Record<string, { shape: readonly number[]; data: Float32Array }>> {
+  const { removal: _, errorsAt: __, ...plain } = trial;
+  await runTrial({ ...plain, seed, epochs: 1 }, options(name));
+  return (await weightsOf('tiny', options(name))) as Awaited<ReturnType<typeof startOf>>;
 }
 
 const withoutTime = ({ timing: _, ...rest }: TrialResult): object => rest;
@@ -70,10 +83,55 @@ describe('a trial', () => {
     const { removal: _, ...plain } = trial;
     const more = { optimizer: 'sgd', momentum: 0 } as const;
     const result = await runTrial({ ...plain, key: 'lost', lr: 1e30, more }, options('lost'));
-    expect(result.diverged).toMatch(/the loss of unit "network" became/);
+    expect(result.diverged).toMatch(/^at step 2, .*the loss of unit "network" became/);
     expect(result.epochs.length).toBe(1);
     expect(result.losses.every(Number.isFinite)).toBe(true);
     expect(result.metrics.accuracy).toBeGreaterThanOrEqual(0);
+  });
+
+  it('whose loss is lost late keeps every step before, whatever they took', async () => {
+    const { removal: _, ...plain } = trial;
+    // Grows until float32 has no room for it, within the first epoch.
+    const lost = { ...plain, key: 'late', lr: 100, more: { optimizer: 'sgd', momentum: 0 } } as const;
+    const result = await runTrial(lost, options('late'));
+    const step = Number(/^at step (\d+), /.exec(result.diverged ?? '')?.[1]);
+    expect(step).toBeGreaterThan(3);
+    expect([result.losses.length, result.accuracies.length, result.epochs.at(-1)!.step]).toEqual(
+      Array(3).fill(step - 1),
+    );
+    expect(result.epochs.at(-1)!.loss).toBe(result.losses.reduce((sum, loss) => sum + loss, 0) / (step - 1));
+    expect(await runTrial(lost, options('late'))).toEqual(result);
+  });
+
+  it('whose loss is lost at the first step has no means', async () => {
+    const weights = { ...(await startOf('nan')) };
+    for (const [name, { shape, data }] of Object.entries(weights)) weights[name] = { shape, data: data.map(() => NaN) };
+    const { removal: _, ...plain } = trial;
+    const lost = { ...plain, key: 'first', init: { weights, of: 'nothing' } };
+    const result = await runTrial(lost, options('first'));
+    expect(result.losses).toEqual([]);
+    expect(result.epochs).toMatchObject([{ epoch: 1, step: 0, loss: null, trainAccuracy: null }]);
+    // As its file says it too.
+    expect(await runTrial(lost, options('first'))).toEqual(result);
+  });
+
+  it('is trained again when the weights it starts from are others', async () => {
+    const { removal: _, errorsAt: __, ...plain } = { ...trial, key: 'start', epochs: 1 };
+    const [one, other] = [await startOf('one'), await startOf('other', 9)];
+    const first = await runTrial({ ...plain, init: { weights: one, of: 'a folder' } }, options('start'));
+    const again = await runTrial({ ...plain, init: { weights: { ...one }, of: 'a folder' } }, options('start'));
+    expect(again).toEqual(first);
+    const second = await runTrial({ ...plain, init: { weights: other, of: 'a folder' } }, options('start'));
+    expect(second.losses).not.toEqual(first.losses);
+  });
+
+  it('that cannot begin leaves no trainer behind', async () => {
+    const dispose = vi.spyOn(Trainer.prototype, 'dispose');
+    await expect(runTrial({ ...trial, init: { weights: {}, of: 'nothing' } }, options('bare'))).rejects.toThrow(
+      CheckpointError,
+    );
+    expect(dispose).toHaveBeenCalledTimes(1);
+    dispose.mockRestore();
   });
 });
 
@@ -104,6 +162,26 @@ describe('a run', () => {
     expect(report).toContain(`data: fer2013:${csv}, 48x48x1 synthetic faces (drawings, not photographs), `);
     expect(report).toContain('does not say whom an image shows');
     expect(report).not.toContain('generator');
+  });
+
+  it('on two halves of an odd number says how many are in each', async () => {
+    const run = new RecipeRun(recipes[0]!, { ...shared, scale: 'full', out: join(folder, 'halves'), resume: false });
+    const [half] = await twoHalves(run, 0.1);
+    const counts = `${half!.train.count} to train on, ${half!.test.count} to test on`;
+    expect(half!.train.count + half!.test.count).toBe(675);
+    expect(readFileSync(run.finish(), 'utf8')).toContain(counts);
+  });
+
+  it('of six expressions takes six of given data', async () => {
+    const csv = join(folder, 'seven.csv');
+    await writeFerCsv(csv, await syntheticSplits(120), {});
+    const given = { ...shared, out: join(folder, 'six'), resume: false, data: `fer2013:${csv}` };
+    const run = new RecipeRun(recipes[0]!, given);
+    expect((await mffFaces(run)).classes.length).toBe(6);
+    expect(readFileSync(run.finish(), 'utf8')).not.toContain('left out');
+    const digits = new RecipeRun(recipes[0]!, { ...given, data: 'mnist' });
+    expect((await mffFaces(digits)).classes.length).toBe(10);
+    expect(readFileSync(digits.finish(), 'utf8')).toContain('The data has 10 classes and not the paper’s six');
   });
 
   it('resumed does not train again', async () => {

@@ -16,6 +16,7 @@ import {
   start,
   statusOf,
   untilClosed,
+  upgradeHeaders,
 } from './helpers';
 
 /** More than these tests ask. */
@@ -190,15 +191,7 @@ describe('refused openings', () => {
       requestText(started.server, {
         path: '/api/faces',
         ...changes,
-        headers: {
-          Connection: 'Upgrade',
-          Upgrade: 'websocket',
-          Origin: `http://127.0.0.1:${port()}`,
-          'Sec-WebSocket-Version': '13',
-          'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
-          'Sec-WebSocket-Protocol': `${SUBPROTOCOL}, ${started.server.token}`,
-          ...headers,
-        },
+        headers: { ...upgradeHeaders(started.server), ...headers },
       }),
     );
   it.each<[string, Record<string, string | undefined>, Request, number]>([

@@ -109,6 +109,77 @@ describe.skipIf(!CHROMIUM)('in Chromium', () => {
       await says(page, '#status', /cannot play that video/);
     });
 
+    it.each([
+      ['small', 20, 12],
+      ['narrow', 3000, 20],
+    ])('of a photograph that is too %s are not waited for', async (_, width, height) => {
+      const { page, troubles } = await openPage(browser, server.url);
+      const buffer = await sharp({ create: { width, height, channels: 3, background: 'grey' } })
+        .png()
+        .toBuffer();
+      await page.setInputFiles('#photo-file', { name: 'strip.png', mimeType: 'image/png', buffer });
+      await says(page, '#status', /too small or too narrow/);
+      expect(troubles).toEqual([]);
+    });
+
+    it('of any camera are looked for where the chosen one is gone', async () => {
+      const { page, troubles } = await openPage(browser, server.url);
+      await page.click('#camera');
+      await page.waitForSelector('.face');
+      await page.waitForFunction(() => document.querySelector<HTMLSelectElement>('#devices')?.value);
+      await page.keyboard.press('Escape');
+      // As the browser answers for a camera that was unplugged.
+      await page.evaluate(() => {
+        const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = (wanted) =>
+          JSON.stringify(wanted).includes('exact')
+            ? Promise.reject(new DOMException('', 'OverconstrainedError'))
+            : real(wanted);
+      });
+      await page.click('#camera');
+      await says(page, '#status', /There is no such camera/);
+      await page.click('#camera');
+      await page.waitForSelector('.face');
+      expect(troubles).toEqual([]);
+    });
+
+    it('of a camera that does not play are not waited for, and it is switched off', async () => {
+      const { page, troubles } = await openPage(browser, server.url);
+      await page.evaluate(() => {
+        const tracks: MediaStreamTrack[] = [];
+        let fail = (): void => undefined;
+        HTMLVideoElement.prototype.play = function () {
+          tracks.push(...(this.srcObject as MediaStream).getTracks());
+          return new Promise((_, reject) => {
+            fail = () => reject(new DOMException('the words of the browser', 'AbortError'));
+          });
+        };
+        Object.assign(window, { tracks, fail: () => fail() });
+      });
+      const seen = () =>
+        page.evaluate(() => {
+          const { tracks, fail } = window as unknown as { tracks: MediaStreamTrack[]; fail(): void };
+          fail();
+          return tracks.map(({ readyState }) => readyState);
+        });
+      const asked = (count: number) =>
+        page.waitForFunction((n) => (window as unknown as { tracks: unknown[] }).tracks.length === n, count);
+      await page.click('#camera');
+      await asked(1);
+      await seen();
+      await says(page, '#status', /The camera could not be started/);
+      expect(await seen()).toEqual(['ended']);
+      expect(await page.getAttribute('#camera', 'aria-pressed')).toBe('false');
+      // Stopped before it played: what the browser says of that is no news.
+      await page.click('#camera');
+      await asked(2);
+      await page.keyboard.press('Escape');
+      expect(await seen()).toEqual(['ended', 'ended']);
+      await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 50)));
+      expect(await textOf(page, '#status')).toBe('Stopped.');
+      expect(troubles).toEqual([]);
+    });
+
     it('of a video file that the browser made itself are found', async () => {
       const { page, troubles } = await openPage(browser, server.url);
       const bytes = await page.evaluate(async () => {

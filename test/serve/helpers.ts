@@ -154,6 +154,13 @@ export async function raw(server: PageServer, bytes: string | Uint8Array): Promi
 
 export const statusOf = (answer: string): number => Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1] ?? 0);
 
+/** Headers of a request for the live page's WebSocket. */
+export const upgradeHeaders = ({ port, token }: PageServer): Record<string, string> => ({
+  ...{ Connection: 'Upgrade', Upgrade: 'websocket', Origin: `http://127.0.0.1:${port}` },
+  ...{ 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' },
+  'Sec-WebSocket-Protocol': `${SUBPROTOCOL}, ${token}`,
+});
+
 /** A request's text; a header of undefined is left out. */
 export function requestText(
   server: PageServer,

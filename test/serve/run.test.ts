@@ -1,5 +1,6 @@
 // A run's folder as the run view shows it: while it is written, when it is started anew, when it is finished, and when what
 // lies there is not what a run writes.
+import { spawnSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -222,6 +223,8 @@ describe('a folder of something else', () => {
     writeFileSync(dir, 'a file');
     expect((await shown(new RunFollower(dir))).status).toBe('waiting');
     mkdirSync(join(root, 'odd', 'metrics.jsonl'), { recursive: true });
+    // Nobody writes into this pipe: reading it would wait for ever.
+    expect(spawnSync('mkfifo', [join(root, 'odd', 'args.json')]).status).toBe(0);
     expect((await shown(new RunFollower(join(root, 'odd')))).status).toBe('waiting');
   });
 });

@@ -4,7 +4,18 @@ import { createServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SERVE_LIMITS } from '../../src/serve/limits';
 import { serve } from '../../src/serve/server';
-import { grey, openClient, openRaw, raw, requestText, type Started, start, statusOf, untilClosed } from './helpers';
+import {
+  grey,
+  openClient,
+  openRaw,
+  raw,
+  requestText,
+  type Started,
+  start,
+  statusOf,
+  untilClosed,
+  upgradeHeaders,
+} from './helpers';
 
 let started: Started;
 beforeEach(async () => {
@@ -252,6 +263,24 @@ describe('starting and closing', () => {
     await closing;
     expect(started.faces.seen.length).toBe(1);
     expect(started.problems).toEqual([]);
+  });
+
+  it('opens no live page while it closes', async () => {
+    const { server, faces } = started;
+    let open = (): void => undefined;
+    faces.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const client = await openClient(server);
+    const late = await openRaw(server);
+    const answer = untilClosed(late);
+    client.send(grey(0));
+    await expect.poll(() => faces.seen.length).toBe(1);
+    const closing = server.close();
+    late.write(requestText(server, { path: '/api/faces', headers: upgradeHeaders(server) }));
+    expect(await answer).toMatch(/^HTTP\/1\.1 503 .*the server is closing\n$/s);
+    open();
+    await closing;
   });
 
   it('serves a run without a live page', async () => {

@@ -363,7 +363,7 @@ void run(const KernelCall* call) {
   fill_filter(call, p, base);
   const Prologue prologue = make_prologue(call, p.tables, base + p.prologue_at, 3);
   fill_columns(p, column);
-  if (p.pointwise) pack_filter(p.product, call->in[7], true, base + p.packed_at);
+  if (p.pointwise) pack_filter(call->parallel, p.product, call->in[7], true, base + p.packed_at);
   if (p.pooled) scale_cells(call, p, base + p.cells_at);
   const int64_t images = call->in[2].shape[0];
   with_activation(prologue.activation, prologue.alpha, [&](auto act) {

@@ -20,6 +20,9 @@ constexpr int kSlideRows = 2;
          w.out_w <= w.image_w + w.left;
 }
 
+// What becomes of a pixel on its way in.
+enum class Inlet { plain, activated, normalized };
+
 // Output rows of one image, from `oh` on.
 struct SlidingRows {
   const Window* window;
@@ -52,7 +55,7 @@ inline vf load_some(const float* x, int lanes) {
 }
 
 // The sums of three output columns: the one that column j ends, the one it is the middle of, the one it begins.
-template <int R, bool kWhole, bool kNormalize, typename Activation>
+template <int R, bool kWhole, Inlet kInlet, typename Activation>
 [[gnu::always_inline]] inline void slide_column(const Slide<R>& s, const Activation& act, int64_t j, vf* ends,
                                                 vf* goes_on, vf* begins) {
   vf v[R + 2];
@@ -60,7 +63,8 @@ template <int R, bool kWhole, bool kNormalize, typename Activation>
   for (int i = 0; i < R + 2; ++i) {
     const bool outside = !s.x[i];
     v[i] = outside ? vf{} : load_some<kWhole>(s.x[i] + j * s.pitch, s.lanes);
-    if (kNormalize && !outside) v[i] = act.value(fma(v[i] - s.mean, s.scale, s.beta));
+    if (outside || kInlet == Inlet::plain) continue;
+    v[i] = act.value(kInlet == Inlet::normalized ? fma(v[i] - s.mean, s.scale, s.beta) : v[i]);
   }
 #pragma GCC unroll 3
   for (int p = 0; p < 3; ++p) {
@@ -90,20 +94,20 @@ template <int R, bool kWhole>
 }
 
 // Input column j ends output column j + left - 2. Sums change places by name, three columns at a time.
-template <int R, bool kWhole, bool kNormalize, typename Activation>
+template <int R, bool kWhole, Inlet kInlet, typename Activation>
 void slide_rows(const Slide<R>& s, const Activation& act) {
   vf a[R] = {}, b[R] = {}, c[R] = {};
   int64_t j = 0, out = s.left - 2;
   for (; j + 3 <= s.width; j += 3, out += 3) {
-    slide_column<R, kWhole, kNormalize>(s, act, j, a, b, c);
+    slide_column<R, kWhole, kInlet>(s, act, j, a, b, c);
     store_column<R, kWhole>(s, out, a);
-    slide_column<R, kWhole, kNormalize>(s, act, j + 1, b, c, a);
+    slide_column<R, kWhole, kInlet>(s, act, j + 1, b, c, a);
     store_column<R, kWhole>(s, out + 1, b);
-    slide_column<R, kWhole, kNormalize>(s, act, j + 2, c, a, b);
+    slide_column<R, kWhole, kInlet>(s, act, j + 2, c, a, b);
     store_column<R, kWhole>(s, out + 2, c);
   }
   for (; j < s.width; ++j, ++out) {
-    slide_column<R, kWhole, kNormalize>(s, act, j, a, b, c);
+    slide_column<R, kWhole, kInlet>(s, act, j, a, b, c);
     store_column<R, kWhole>(s, out, a);
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r) a[r] = b[r], b[r] = c[r];
@@ -112,7 +116,7 @@ void slide_rows(const Slide<R>& s, const Activation& act) {
   store_column<R, kWhole>(s, out + 1, b);
 }
 
-template <int R, bool kNormalize, typename Activation>
+template <int R, Inlet kInlet, typename Activation>
 void slide_channels(const SlidingRows& rows, const Activation& act) {
   const Window& w = *rows.window;
   const View& x = *rows.image;
@@ -127,26 +131,26 @@ void slide_channels(const SlidingRows& rows, const Activation& act) {
     }
     s.out = rows.out + c0;
     s.filter = rows.filter + table_offset(w, c0);
-    if (kNormalize) {
+    if (kInlet == Inlet::normalized) {
       s.mean = load(rows.prologue->mean + c0), s.scale = load(rows.prologue->scale + c0);
       s.beta = load(rows.prologue->beta + c0);
     }
     s.lanes = (int)min64(W, w.channels - c0);
     if (s.lanes == W) {
-      slide_rows<R, true, kNormalize>(s, act);
+      slide_rows<R, true, kInlet>(s, act);
     } else {
-      slide_rows<R, false, kNormalize>(s, act);
+      slide_rows<R, false, kInlet>(s, act);
     }
   }
 }
 
-template <bool kNormalize, typename Activation>
+template <Inlet kInlet, typename Activation>
 void slide_some(const SlidingRows& rows, int64_t count, const Activation& act) {
-  if (count == 1) slide_channels<1, kNormalize>(rows, act);
-  if (count == 2) slide_channels<2, kNormalize>(rows, act);
+  if (count == 1) slide_channels<1, kInlet>(rows, act);
+  if (count == 2) slide_channels<2, kInlet>(rows, act);
 #if defined(__AVX512F__)
-  if (count == 3) slide_channels<3, kNormalize>(rows, act);
-  if (count == 4) slide_channels<4, kNormalize>(rows, act);
+  if (count == 3) slide_channels<3, kInlet>(rows, act);
+  if (count == 4) slide_channels<4, kInlet>(rows, act);
 #endif
 }
 
@@ -161,9 +165,16 @@ void slide_some(const SlidingRows& rows, int64_t count, const Activation& act) {
     }
   };
   const Prologue& p = *rows.prologue;
-  if (!p.activation) return all([&](int64_t some) { slide_some<false>(rows, some, Identity{}); });
-  with_activation(p.activation, p.alpha,
-                  [&](auto act) { all([&](int64_t some) { slide_some<true>(rows, some, act); }); });
+  if (!p.activation) return all([&](int64_t some) { slide_some<Inlet::plain>(rows, some, Identity{}); });
+  with_activation(p.activation, p.alpha, [&](auto act) {
+    all([&](int64_t some) {
+      if (p.alone) {
+        slide_some<Inlet::activated>(rows, some, act);
+      } else {
+        slide_some<Inlet::normalized>(rows, some, act);
+      }
+    });
+  });
 }
 
 }  // namespace

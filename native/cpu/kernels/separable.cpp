@@ -221,7 +221,7 @@ void run(const KernelCall* call) {
   const Prologue prologue = make_prologue(call, w, filter + w.kh * w.kw * w.lanes);
   spread_filter(w, call->in[1], false, filter);
   const int pointwise = find_attr(call, "bnEps") ? 6 : 2;
-  pack_filter(p.product, call->in[pointwise], false, packed);
+  pack_filter(call->parallel, p.product, call->in[pointwise], false, packed);
   const Ending ending = ending_of(call, pointwise + 1, nullptr);
   const Finish finish = finish_of(ending);
   parallel_for(call->parallel, p.pieces, [&](int64_t i) {

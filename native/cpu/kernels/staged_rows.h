@@ -82,12 +82,17 @@ struct Prologue {
   const char* activation;  // null: no prologue
   float alpha;
   const float *mean, *scale, *beta;  // tables of `lanes`
+  bool alone;                        // the activation: the tables change nothing
 };
 
 // An activation folded in alone: (x - 0) * 1 + -0 is x to the last bit.
 Prologue activation_prologue(const KernelCall* call, const Window& w, float* tables) {
-  Prologue p = {attr_string(call, "inActivation", "none"), (float)attr(call, "inAlpha"), tables, tables + w.lanes,
-                tables + 2 * w.lanes};
+  Prologue p = {attr_string(call, "inActivation", "none"),
+                (float)attr(call, "inAlpha"),
+                tables,
+                tables + w.lanes,
+                tables + 2 * w.lanes,
+                true};
   for (int64_t lane = 0; lane < w.lanes; ++lane)
     tables[lane] = 0, tables[w.lanes + lane] = 1, tables[2 * w.lanes + lane] = -0.0f;
   return p;

@@ -5,6 +5,7 @@
 #pragma once
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/pixels.h"
+#include "cpu/kernels/spans.h"
 
 namespace gramian::cpu::GRAMIAN_ISA {
 namespace {
@@ -27,16 +28,21 @@ TileProduct tile_product(Precision precision, int64_t terms, int64_t outputs) {
 }
 int64_t packed_floats(const TileProduct& p) { return round_up(p.terms * round_up(p.outputs, W), 16); }
 
-// The filter [1,1,C,O] for u -> y (terms C, outputs O) or, transposed, for dy -> du (terms O, outputs C).
-void pack_filter(const TileProduct& p, const View& filter, bool transposed, float* packed) {
+// The filter [1,1,C,O] for u -> y (terms C, outputs O) or, transposed, for dy -> du (terms O, outputs C). A large one is
+// packed by several threads, panel by panel: the others would wait.
+void pack_filter(const Parallel& parallel, const TileProduct& p, const View& filter, bool transposed, float* packed) {
+  const int64_t panels = ceil_div(p.outputs, kNR);
   for (int64_t k0 = 0; k0 < p.terms; k0 += p.block) {
     const int64_t k = min64(p.block, p.terms - k0);
-    if (transposed) {
-      pack_columns(packed, floats(filter) + k0, filter.pitch, k, 0, k, p.outputs);
-    } else {
-      pack_rows(packed, floats(filter) + k0 * filter.pitch, filter.pitch, k, p.outputs);
-    }
-    narrow_packed(p.precision, packed, k, p.outputs);
+    for_groups(parallel, panels, k * kNR, [&](int64_t first, int64_t last) {
+      const int64_t j = first * kNR, n = min64(last * kNR, p.outputs) - j;
+      if (transposed) {
+        pack_columns(packed + k * j, floats(filter) + j * filter.pitch + k0, filter.pitch, k, 0, k, n);
+      } else {
+        pack_rows(packed + k * j, floats(filter) + k0 * filter.pitch + j, filter.pitch, k, n);
+      }
+      narrow_packed(p.precision, packed + k * j, k, n);
+    });
     packed += k * round_up(p.outputs, W);
   }
 }

@@ -1,6 +1,10 @@
-// Words of a command line that name rows or peers: an id, or the beginning of ids up to a dash. Called by rows.ts, peer.ts
+// Words of a command line: what is measured, and names of rows or peers, an id, or the beginning of ids up to a dash. Called by rows.ts, peer.ts
 // and the command, which asks before anything is loaded. The rule easy to break: a word that is an id names that one alone.
 import { nearest } from '../../text';
+
+/** What `gramian bench` measures. */
+export const TARGETS = ['kernels', 'step', 'infer', 'growth', 'peers'] as const;
+export type Target = (typeof TARGETS)[number];
 
 interface Named {
   readonly id: string;

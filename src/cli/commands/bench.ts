@@ -10,14 +10,11 @@ import type { MeasureOptions } from '../bench';
 import { PATIENCE, PEERS, type Peer } from '../bench/peer';
 import type { Report } from '../bench/reports';
 import { Results } from '../bench/results';
-import { selectById, unknownWord, wordsOf } from '../bench/select';
+import { selectById, TARGETS, type Target, unknownWord, wordsOf } from '../bench/select';
 import { reportLines } from '../bench/text';
 import { type Io, json } from '../io';
 import { flagOf, type OptionTable, type Parsed, UsageError } from '../options';
 import { type Command, deviceOption, jsonOption, MODEL_NAMES, present, threadsOption } from './shared';
-
-const TARGETS = ['kernels', 'step', 'infer', 'growth', 'peers'] as const;
-type Target = (typeof TARGETS)[number];
 
 function unknownPeer(list: string): string | undefined {
   const unknown = unknownWord(PEERS, wordsOf(list));

@@ -1,10 +1,10 @@
-// Options of the commands that look for faces: predict --detect, watch. The rule easy to break: what is not given is left to
+// Options of the commands that look for faces: predict --detect, watch, serve. The rule easy to break: what is not given is left to
 // faces/load.ts, which has the defaults.
 import type { Precision } from '../../compile';
 import { DETECTORS, type DetectorName } from '../../faces/names';
 import type { DetectOptions } from '../../faces/photos';
 import { PRECISIONS } from '../../train/config';
-import type { OptionTable, Values } from '../options';
+import { flagOf, type OptionTable, UsageError, type Values } from '../options';
 import { present, threadsOption } from './shared';
 
 export const faceOptions = {
@@ -42,11 +42,25 @@ export const faceOptions = {
   threads: threadsOption,
 } as const satisfies OptionTable;
 
-/** As loadRecognizer() wants them. */
+/** Options that one detector has and the other does not. */
+const OF_ONE: readonly (readonly [keyof typeof faceOptions, DetectorName])[] = [
+  ['weights', 'mtcnn'],
+  ['minFace', 'mtcnn'],
+  ['size', 'tiny'],
+  ['threshold', 'tiny'],
+];
+
+/** As loadRecognizer() wants them. @throws UsageError for options that do not go together. */
 export function recognizerOptions(
   values: Values<typeof faceOptions> & { readonly run?: string | undefined; readonly out?: string | undefined },
 ): DetectOptions {
   const { detector, weights, faceApi, size, threshold, minFace, attributes, precision, threads, run, out } = values;
+  if (detector === 'mtcnn' && weights === undefined) throw new UsageError('--detector mtcnn needs --weights PATH');
+  for (const [key, owner] of OF_ONE) {
+    if (detector !== owner && values[key] !== undefined) {
+      throw new UsageError(`--${flagOf(key)} is for --detector ${owner}`);
+    }
+  }
   return {
     ...{ detector: detector as DetectorName, attributes },
     ...present({ weights, faceApi, size, threshold, minFace, threads, run, out }),

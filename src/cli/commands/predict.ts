@@ -3,7 +3,7 @@ import { labelOf } from '../../faces/annotate';
 import type { Engine } from '../engine';
 import { formatPercent } from '../format';
 import { type Io, json } from '../io';
-import { type OptionTable, UsageError } from '../options';
+import { flagOf, type OptionTable, UsageError } from '../options';
 import { faceOptions, recognizerOptions } from './faceOptions';
 import { type Command, jsonOption, present } from './shared';
 
@@ -63,8 +63,7 @@ export const command: Command<PredictOptions> = {
   async run({ values, given, positionals }, io, engine) {
     if (values.detect) return detect(positionals, values, io, engine);
     const misplaced = ['out', ...Object.keys(faceOptions)].find((key) => key !== 'threads' && given.has(key));
-    if (misplaced)
-      throw new UsageError(`--${misplaced.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} is for --detect`);
+    if (misplaced) throw new UsageError(`--${flagOf(misplaced)} is for --detect`);
     const { run, threads } = values;
     if (run === undefined) throw new UsageError('"predict" needs --run, or --detect for photographs');
     for await (const { image, label, probabilities } of engine.predict(run, positionals, present({ threads }))) {

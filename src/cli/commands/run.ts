@@ -21,7 +21,7 @@ const options = {
   weights: {
     type: 'text',
     value: 'DIR',
-    help: 'folder with resnet18.safetensors and so on, for transfer; with face-api’s weights, for face-api',
+    help: 'folder with resnet18.safetensors and so on, for transfer and all-systems; with face-api’s weights, for face-api',
   },
   out: { type: 'text', value: 'DIR', default: 'runs/recipes', help: 'folder in which each recipe has one of its name' },
   seed: { type: 'integer', min: 0, max: 2 ** 31, help: 'of the first repetition; by default the recipe’s own' },

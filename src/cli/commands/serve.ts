@@ -29,9 +29,8 @@ export const command: Command<typeof options> = {
     examples: ['gramian serve', 'gramian serve --run runs/mine', 'gramian serve --classifier runs/fer --port 0'],
   },
   async run({ values, given }, io, engine) {
-    const { run, port, classifier, detector, weights } = values;
-    if (detector === 'mtcnn' && weights === undefined) throw new UsageError('--detector mtcnn needs --weights PATH');
-    if (detector !== 'mtcnn' && weights !== undefined) throw new UsageError('--weights is for --detector mtcnn');
+    const { run, port, classifier } = values;
+    const faces = recognizerOptions({ ...values, run: classifier });
     if (classifier !== 'face-api' && classifier !== 'none' && !existsSync(classifier)) {
       throw new UsageError(`--classifier expects the folder of a run, face-api or none, got "${classifier}"`);
     }
@@ -42,9 +41,8 @@ export const command: Command<typeof options> = {
     });
     const stopListening = io.onInterrupt(stop);
     try {
-      const served = await engine.serve(
-        { port, needsFaces, faces: recognizerOptions({ ...values, run: classifier }), ...present({ run }) },
-        (text) => io.err(`gramian: ${text}\n`),
+      const served = await engine.serve({ port, needsFaces, faces, ...present({ run }) }, (text) =>
+        io.err(`gramian: ${text}\n`),
       );
       try {
         const { url, about, missing } = served;

@@ -65,6 +65,11 @@ const options = {
     max: 4096,
     help: 'size images are brought to; by default their own',
   },
+  channels: {
+    type: 'choice',
+    choices: ['1', '3'],
+    help: 'grey or colour images; by default as the run in --init has them, else grey where they come as files',
+  },
   classWeights: { type: 'flag', help: 'weight classes by the inverse of their frequency' },
   labelSmoothing: { type: 'number', min: 0, max: 1, default: d.labelSmoothing, help: 'smoothing in cross-entropies' },
   init: {
@@ -145,10 +150,11 @@ function milestonesOf(list: string): number[] {
 
 /** The configuration a command line stands for. Defaults < args.json of a resumed run < what was given. */
 export function settingsOf({ values, given }: Parsed<TrainOptions>): TrainSettings {
-  const { json: _, input, freeze, rates, milestones, ...rest } = values;
+  const { json: _, input, channels, freeze, rates, milestones, ...rest } = values;
   const asked = {
     ...rest,
     ...(input ? { input: input as readonly [number, number] } : {}),
+    ...(channels === undefined ? {} : { channels: Number(channels) }),
     ...(freeze === undefined ? {} : { freeze: partsOf(freeze) }),
     ...(rates === undefined ? {} : { rates: ratesOf(rates) }),
     ...(milestones === undefined ? {} : { milestones: milestonesOf(milestones) }),

@@ -79,11 +79,11 @@ export const command: Command<typeof options> = {
     ],
   },
   async run({ values, positionals }, io, engine) {
+    const { every, limit, ffmpeg } = values;
+    const settings = { ...recognizerOptions(values), detectEvery: every, ffmpeg, ...present({ limit }) };
     const controller = new AbortController();
     const stopListening = io.onInterrupt(() => controller.abort());
     const totals = new Totals();
-    const { every, limit, ffmpeg } = values;
-    const settings = { ...recognizerOptions(values), detectEvery: every, ffmpeg, ...present({ limit }) };
     const clear = (): void => (io.terminal ? io.err('\r\u001b[2K') : undefined);
     let interrupted = false;
     try {

@@ -5,7 +5,7 @@ import { Random } from '../../data/random';
 import { SYNTHETIC_SIDE, syntheticFaces } from '../../data/synthetic';
 import type { JobOptions } from '../../data/types';
 import { ArgumentError } from '../../errors';
-import { iou } from '../image';
+import { coloured, iou } from '../image';
 import { resizeArea, resizeBilinear } from '../resize';
 import type { Box, Image } from '../types';
 import type { AnnotatedImage } from './annotations';
@@ -80,9 +80,7 @@ export async function drawnScenes(
       paste(gray, (side < SYNTHETIC_SIDE ? resizeArea : resizeBilinear)(tile, side, side), x, y);
       boxes.push(box);
     }
-    const pixels = new Uint8Array(3 * gray.length);
-    gray.forEach((value, i) => void pixels.fill(value, 3 * i, 3 * i + 3));
-    const image: Image = { pixels, width: WIDTH, height: HEIGHT, channels: 3 };
+    const image = coloured({ pixels: gray, width: WIDTH, height: HEIGHT, channels: 1 });
     return { name: `scene ${scene}`, faces: boxes.map((box) => ({ box })), load: async () => image };
   });
 }

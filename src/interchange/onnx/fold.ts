@@ -17,9 +17,17 @@ import {
   take,
 } from './nd';
 import type { OnnxNode } from './node';
-import { sliceIndices, splitLengths, squeezeAxes, targetShape, unsqueezeAxes, within } from './ops/movement';
+import {
+  flattenShape,
+  sliceIndices,
+  splitLengths,
+  squeezeAxes,
+  targetShape,
+  unsqueezeAxes,
+  within,
+} from './ops/movement';
 import { reductionAxes } from './ops/reduce';
-import { type ElementType, elementType, isFloat, isInteger } from './types';
+import { type ElementType, elementType, holds, isFloat, isInteger } from './types';
 import { type Constant, plainOrder } from './values';
 
 type Fold = (node: OnnxNode, inputs: readonly Constant[]) => Constant | readonly Constant[];
@@ -269,11 +277,7 @@ const FOLDS: Readonly<Record<string, Fold>> = {
       iota(x!.shape.length + axes.length).map((axis) => (axes.includes(axis) ? 1 : rest.shift()!)),
     );
   },
-  Flatten: (node, [x]) => {
-    const given = node.int('axis', 1);
-    const axis = given === x!.shape.length ? given : node.axis(given, Math.max(1, x!.shape.length));
-    return shaped(x!, [countOf(x!.shape.slice(0, axis)), countOf(x!.shape.slice(axis))]);
-  },
+  Flatten: (node, [x]) => shaped(x!, flattenShape(node, x!.shape)),
   Expand: expandTo,
   Tile: tile,
   Range: range,
@@ -346,6 +350,13 @@ function constantOf(node: OnnxNode): Constant {
   node.fail('its value is no tensor of numbers');
 }
 
+/** Refuses integers that their type does not hold: they would wrap around, or be cut in a way that ONNX leaves open. */
+function whole(node: OnnxNode, constant: Constant): Constant {
+  const { type, data } = constant;
+  const outside = isInteger(type) ? data.findIndex((x) => !holds(type, x)) : -1;
+  return outside < 0 ? constant : node.fail(`its result ${data[outside]} is no ${type}`);
+}
+
 /** The node's outputs where they are known, else undefined. */
 export function folded(node: OnnxNode): readonly Constant[] | undefined {
   if (Object.hasOwn(SHAPES, node.op)) return [(SHAPES[node.op] as (node: OnnxNode) => Constant)(node)];
@@ -357,7 +368,7 @@ export function folded(node: OnnxNode): readonly Constant[] | undefined {
   for (let index = 0; index < (Number.isFinite(needed) ? needed : Math.max(1, inputs.length)); index += 1)
     node.value(index);
   const result = (FOLDS[node.op] as Fold)(node, inputs as readonly Constant[]);
-  return 'kind' in result ? [result] : result;
+  return ('kind' in result ? [result] : result).map((constant) => whole(node, constant));
 }
 
 /** Whether an operator can be worked out at import, if only there. */

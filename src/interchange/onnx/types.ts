@@ -30,6 +30,13 @@ export function elementType(number: number): ElementType | undefined {
 
 export const isFloat = (type: ElementType): boolean => /^(b?float)/.test(type);
 export const isInteger = (type: ElementType): boolean => /^u?int/.test(type);
+/** Whether an integer type holds a number; the ends of those of 64 bits are as near as float64 comes. */
+export function holds(type: ElementType, x: number): boolean {
+  const bits = 8 * RAW_BYTES[type];
+  const [least, most] = type.startsWith('u') ? [0, 2 ** bits - 1] : [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1];
+  return Number.isInteger(x) && x >= least && x <= most;
+}
+
 /** Whether arithmetic of this type wraps around within what a network may reach. */
 export const wraps = (type: ElementType): boolean => isInteger(type) && type !== 'int32' && type !== 'int64';
 /** Types whose values this importer can hold at all. */

@@ -122,6 +122,7 @@ const handlers: Handlers = {
 };
 
 function send(image: ReturnType<typeof grabVideo>): void {
+  if (!image) say('This picture is too small or too narrow to look for faces in.', true);
   if (!image || !connection) return;
   const sequence = connection.send({ ...image, restart: source.restart });
   if (source.restart) source.firstFrame = sequence;
@@ -185,16 +186,27 @@ async function play(kind: 'camera' | 'video', opened: number): Promise<void> {
 async function startCamera(): Promise<void> {
   const opened = stop();
   say('Asking for the camera…');
-  const stream = await openCamera(devices.value);
-  if (source.opened !== opened) return stream.getTracks().forEach((track) => void track.stop());
-  video.srcObject = stream;
-  const [track] = stream.getVideoTracks();
-  track?.addEventListener('ended', () => {
+  let track: MediaStreamTrack | undefined;
+  try {
+    const stream = await openCamera(devices.value);
+    if (source.opened !== opened) return stream.getTracks().forEach((one) => void one.stop());
+    video.srcObject = stream;
+    [track] = stream.getVideoTracks();
+    track?.addEventListener('ended', () => {
+      if (source.opened !== opened) return;
+      stop();
+      say('The camera was switched off.', true);
+    });
+    await play('camera', opened).catch(() => {
+      throw new Error('The camera could not be started.');
+    });
+  } catch (error) {
     if (source.opened !== opened) return;
     stop();
-    say('The camera was switched off.', true);
-  });
-  await play('camera', opened);
+    // The chosen camera may be gone: the next try takes any.
+    devices.replaceChildren();
+    throw error;
+  }
   const current = track?.getSettings().deviceId;
   const options = (await cameras()).map(({ id, name }) => new Option(name, id, false, id === current));
   devices.replaceChildren(...options);

@@ -5,7 +5,7 @@ import * as ops from '../../../graph/ops';
 import { broadcasting } from '../broadcast';
 import type { OnnxNode, Operator, OperatorTable } from '../node';
 import { type ElementType, elementType, isFloat, isInteger, wraps } from '../types';
-import { computed, type Value } from '../values';
+import { type Computed, computed, type Value } from '../values';
 
 /** f of the first input, in whatever order it lies. */
 export function unary(f: (x: Tensor, node: OnnxNode) => Tensor): Operator {
@@ -157,6 +157,11 @@ function uniform(value: Value | undefined): number | undefined {
   return Number.isFinite(number) && Number.isFinite(Math.fround(number)) ? number : undefined;
 }
 
+/** A computed operand of a single number, or a list of one where that number stands in a list, as ONNX broadcasts them. */
+function besides(x: Computed, { shape }: Value): Computed {
+  return x.shape.length < shape.length ? computed(x.tensor, x.type, shape) : x;
+}
+
 /** a op b, as scale and offset of one of them where the other is one number. */
 function arithmetic(
   f: (a: Tensor, b: Tensor) => Tensor,
@@ -168,9 +173,11 @@ function arithmetic(
     noWrap(node, [a, b]);
     const [one, other] = [uniform(a), uniform(b)];
     const byNumber = other !== undefined ? right(other) : undefined;
-    if (a.kind === 'computed' && byNumber) return computed(ops.affine(a.tensor, byNumber), a.type, a.shape, a.order);
+    const scaled = (x: Computed, factors: { scale?: number; offset?: number }): Value =>
+      computed(ops.affine(x.tensor, factors), x.type, x.shape, x.order);
+    if (a.kind === 'computed' && byNumber) return scaled(besides(a, b), byNumber);
     const ofNumber = one !== undefined ? left(one) : undefined;
-    if (b.kind === 'computed' && ofNumber) return computed(ops.affine(b.tensor, ofNumber), b.type, b.shape, b.order);
+    if (b.kind === 'computed' && ofNumber) return scaled(besides(b, a), ofNumber);
     return broadcasting(node, [a, b], f, { weights: true });
   };
 }
@@ -201,7 +208,7 @@ function power(node: OnnxNode): Value {
   const [a, b] = [node.value(0), node.value(1)];
   const exponent = uniform(b);
   if (a.kind === 'computed' && exponent !== undefined) {
-    const { tensor, type, shape, order } = a;
+    const { tensor, type, shape, order } = besides(a, b);
     return computed(fixedPower(tensor, exponent), type, shape, order);
   }
   const general = (x: Tensor, y: Tensor): Tensor => ops.exp(ops.mul(y, ops.log(x)));
@@ -224,9 +231,10 @@ function fixedPower(x: Tensor, exponent: number): Tensor {
 /** Any number of operands, two by two. */
 function variadic(f: (a: Tensor, b: Tensor) => Tensor, wrapping: boolean, mean = false): Operator {
   return (node) => {
-    const values = node.inputs.map((_, index) => node.value(index));
+    const first = node.value(0);
+    const rest = node.inputs.slice(1).map((_, index) => node.value(index + 1));
+    const values = [first, ...rest];
     if (wrapping) noWrap(node, values);
-    const [first, ...rest] = values as [Value, ...Value[]];
     const sum = rest.reduce<Value>((all, one) => broadcasting(node, [all, one], f), first);
     if (!mean) return sum;
     const { tensor, type, shape, order } = node.asComputed(sum);
@@ -245,8 +253,7 @@ function compare(f: (a: Tensor, b: Tensor) => Tensor): Operator {
 
 /** condition ? a : b as condition a + (1 - condition) b; infinite constants, as masks have them, become the largest number. */
 function where(node: OnnxNode): Value {
-  const values = node.inputs.map((_, index) => finite(node.value(index)));
-  const [condition, a, b] = values as [Value, Value, Value];
+  const [condition, a, b] = [0, 1, 2].map((index) => finite(node.value(index))) as [Value, Value, Value];
   const choose = (c: Tensor, x: Tensor, y: Tensor): Tensor => ops.add(ops.mul(c, x), ops.mul(negated(c), y));
   return broadcasting(node, [condition, a, b], choose, { type: a.type });
 }

@@ -6,7 +6,7 @@ import * as ops from '../../../graph/ops';
 import { countOf } from '../../tensors';
 import { iota, stridesOf } from '../nd';
 import type { OnnxNode, OperatorTable } from '../node';
-import { type Computed, type Constant, computed, physicalShape, plainOrder, type Value } from '../values';
+import { type Computed, type Constant, computed, physicalShape, plainOrder, sameList, type Value } from '../values';
 import { sized, taken, within } from './movement';
 
 /** Elements by their place in ONNX's order, as a new shape. */
@@ -30,13 +30,19 @@ function elementPlaces(node: OnnxNode, shape: readonly number[], indices: Consta
   );
 }
 
+/** The indices of GatherElements and ScatterElements, and the axis they count along. */
+function elementIndices(node: OnnxNode, shape: readonly number[]): { indices: Constant; axis: number } {
+  const axis = node.axis(node.int('axis', 0), shape.length);
+  const indices = node.constant(1, 'indices');
+  if (indices.shape.length !== shape.length) node.fail('its indices have another rank than its data');
+  const outside = indices.shape.findIndex((extent, one) => one !== axis && extent > shape[one]!);
+  if (outside >= 0) node.fail(`its indices are longer than its data on axis ${outside}`);
+  return { indices, axis };
+}
+
 function gatherElements(node: OnnxNode): Value {
   const x = node.computed(0);
-  const axis = node.axis(node.int('axis', 0), x.shape.length);
-  const indices = node.constant(1, 'indices');
-  if (indices.shape.length !== x.shape.length) node.fail('its indices have another rank than its data');
-  const outside = indices.shape.findIndex((extent, one) => one !== axis && extent > x.shape[one]!);
-  if (outside >= 0) node.fail(`its indices are longer than its data on axis ${outside}`);
+  const { indices, axis } = elementIndices(node, x.shape);
   return picked(node, x, elementPlaces(node, x.shape, indices, axis), indices.shape);
 }
 
@@ -90,8 +96,12 @@ function scattered(node: OnnxNode, places: readonly number[]): Value {
 
 function scatterElements(node: OnnxNode): Value {
   const { shape } = node.value(0);
-  const axis = node.axis(node.int('axis', 0), shape.length);
-  return scattered(node, elementPlaces(node, shape, node.constant(1, 'indices'), axis));
+  const { indices, axis } = elementIndices(node, shape);
+  const updates = node.value(2);
+  if (!sameList(indices.shape, updates.shape)) {
+    node.fail(`its indices are [${indices.shape.join(', ')}], its updates [${updates.shape.join(', ')}]`);
+  }
+  return scattered(node, elementPlaces(node, shape, indices, axis));
 }
 
 function scatterNd(node: OnnxNode): Value {

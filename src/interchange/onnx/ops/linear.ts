@@ -131,6 +131,11 @@ function einsum(node: OnnxNode): Value {
     ...operands.map((x, index) => x.shape.length - letters[index]!.filter((l) => !l.startsWith('.')).length),
   );
   const out = right === undefined ? sorted : lettersOf(node, right, right.replace('...', '').length + widest);
+  const strange = out.find((letter, index) => !all.includes(letter) || out.indexOf(letter) !== index);
+  if (strange !== undefined) {
+    const reason = all.includes(strange) ? 'twice' : 'which no operand has';
+    node.fail(`its equation is ${JSON.stringify(equation)}: its result names ${strange}, ${reason}`);
+  }
   return contracted(node, operands, letters, out);
 }
 

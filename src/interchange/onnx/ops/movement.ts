@@ -90,7 +90,7 @@ export function unsqueezeAxes(node: OnnxNode, rank: number): number[] {
   return node.axes(asked, rank + asked.length);
 }
 
-function flattenShape(node: OnnxNode, shape: readonly number[]): number[] {
+export function flattenShape(node: OnnxNode, shape: readonly number[]): number[] {
   const given = node.int('axis', 1);
   const axis = given === shape.length ? given : node.axis(given, Math.max(1, shape.length));
   return [countOf(shape.slice(0, axis)), countOf(shape.slice(axis))];
@@ -327,7 +327,9 @@ function spaceToDepth(node: OnnxNode): Value {
 function trilu(node: OnnxNode): Value {
   const x = node.computed(0);
   const [rows, cols] = x.shape.slice(-2) as [number, number];
-  const k = node.inputs[1] ? node.integers(1, 'k')[0]! : 0;
+  const [k, ...more] = node.inputs[1] ? node.integers(1, 'k') : [0];
+  if (k === undefined || more.length > 0)
+    node.fail(`k holds ${k === undefined ? 0 : 1 + more.length} numbers, expected one`);
   const upper = node.int('upper', 1) !== 0;
   const keeps = (at: number): boolean => {
     const distance = (at % cols) - Math.floor(at / cols);
