@@ -1,5 +1,5 @@
-// The one exception type of native code. Everything thrown on purpose is an Error; binding/guard.h turns it into a
-// JavaScript error with the same `code`, which src/compile.ts maps to a class of src/errors.ts.
+// The one exception type of native code. Everything thrown on purpose is an Error; `guard` of binding/convert.h makes
+// it a JavaScript error with the same `code`, which src/compile.ts maps to a class of src/errors.ts.
 // The rule easy to break: messages follow `[op] what was expected, what came`.
 #pragma once
 #include <exception>

@@ -22,8 +22,6 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
-
   /** Runs body(context, i) for every i in [0, count); returns when all are done. A nested call runs on its own thread.
    */
   void run(int64_t count, Body body, void* context);

@@ -70,8 +70,7 @@ struct Kernel {
   void (*run)(const KernelCall* call);
 };
 
-// Each ISA exports one null-terminated list of kernels, gathered in kernels/table.cpp from the lists of the files
-// there.
+// What one file of kernels/ exports, once per ISA; kernels/table.cpp gathers the lists of each ISA.
 struct KernelList {
   const Kernel* kernels;
   int32_t count;

@@ -9,7 +9,7 @@
 #include <algorithm>
 
 #include "core/text.h"
-#include "plan/plan.h"
+#include "plan/uses.h"
 
 namespace gramian {
 namespace {
@@ -20,21 +20,12 @@ bool depthwise(const Plan& plan, const Node& node) {
   return node.inputs.size() == 2 && channels > 1 && node.number("groups") == static_cast<double>(channels);
 }
 
-/** By tensor id: the steps that read it. */
-std::vector<std::vector<size_t>> readers_of(const Plan& plan) {
-  std::vector<std::vector<size_t>> readers(plan.graph.tensors.size());
-  for (size_t i = 0; i < plan.steps.size(); ++i)
-    for (int32_t id : plan.steps[i].node.inputs)
-      if (readers[id].empty() || readers[id].back() != i) readers[id].push_back(i);
-  return readers;
-}
-
 bool can_fold(const Plan& plan, const Step& norm, const std::vector<size_t>& readers) {
   const int32_t y = norm.node.outputs[0];
-  const auto& outputs = plan.graph.outputs;
-  if (readers.empty() || std::find(outputs.begin(), outputs.end(), y) != outputs.end()) return false;
+  if (readers.empty()) return false;
   int32_t last = norm.append;
   for (size_t i : readers) {
+    if (i == kNone) return false;
     const Step& reader = plan.steps[i];
     if (!depthwise(plan, reader.node) || reader.node.inputs[0] != y || reader.node.inputs[1] == y) return false;
     last = std::max(last, reader.append);
@@ -57,12 +48,12 @@ void fold(Plan& plan, const Node& norm, const std::vector<size_t>& readers) {
 }  // namespace
 
 void fold_batch_norms(Plan& plan) {
-  const std::vector<std::vector<size_t>> readers = readers_of(plan);
+  const Uses uses(plan);
   std::vector<char> gone(plan.steps.size());
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const Step& step = plan.steps[i];
     if (step.node.op != "batchNorm") continue;
-    const auto& mine = readers[step.node.outputs[0]];
+    const auto& mine = uses.readers[step.node.outputs[0]];
     if (!can_fold(plan, step, mine)) continue;
     fold(plan, step.node, mine);
     gone[i] = 1;
@@ -75,12 +66,12 @@ void fold_batch_norms(Plan& plan) {
 //
 //   y = relu(x); u = conv2d(y, w) depthwise   becomes   u = conv2d(x, w)   with inActivation, inAlpha
 void fold_activations(Plan& plan) {
-  const std::vector<std::vector<size_t>> readers = readers_of(plan);
+  const Uses uses(plan);
   std::vector<char> gone(plan.steps.size());
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const Step& step = plan.steps[i];
     if (!is_activation(step.node)) continue;
-    const auto& mine = readers[step.node.outputs[0]];
+    const auto& mine = uses.readers[step.node.outputs[0]];
     const auto folds = [&](size_t reader) { return plan.steps[reader].node.op == "conv2d"; };
     if (!can_fold(plan, step, mine) || !std::all_of(mine.begin(), mine.end(), folds)) continue;
     for (size_t at : mine) {

@@ -19,25 +19,10 @@
 #include <algorithm>
 
 #include "core/text.h"
-#include "plan/plan.h"
+#include "plan/uses.h"
 
 namespace gramian {
 namespace {
-
-/** Who makes and who reads each tensor. */
-struct Uses {
-  std::vector<size_t> maker;
-  std::vector<std::vector<size_t>> readers;
-
-  explicit Uses(const Plan& plan) : maker(plan.graph.tensors.size(), kNone), readers(plan.graph.tensors.size()) {
-    for (size_t i = 0; i < plan.steps.size(); ++i) {
-      for (int32_t id : plan.steps[i].node.outputs)
-        if (!plan.graph.tensors[id].persistent()) maker[id] = i;
-      for (int32_t id : plan.steps[i].node.inputs) readers[id].push_back(i);
-    }
-    for (int32_t id : plan.graph.outputs) readers[id].push_back(kNone);
-  }
-};
 
 /**
  * Indices into plan.steps; kNone: `pool` when the gradient was not pooled, `product` when it came from no pointwise

@@ -7,31 +7,16 @@
 #include <algorithm>
 
 #include "core/text.h"
-#include "plan/plan.h"
+#include "plan/uses.h"
 
 namespace gramian {
 namespace {
-
-/** By tensor id: the step that makes a temp, and how many steps and outputs of the plan read it. */
-struct Uses {
-  std::vector<size_t> maker;
-  std::vector<int> readers;
-
-  explicit Uses(const Plan& plan) : maker(plan.graph.tensors.size(), kNone), readers(plan.graph.tensors.size()) {
-    for (size_t i = 0; i < plan.steps.size(); ++i) {
-      for (int32_t id : plan.steps[i].node.outputs)
-        if (!plan.graph.tensors[id].persistent()) maker[id] = i;
-      for (int32_t id : plan.steps[i].node.inputs) ++readers[id];
-    }
-    for (int32_t id : plan.graph.outputs) ++readers[id];
-  }
-};
 
 /** The gradient that operand number `side` of the add is, when nobody else reads it. */
 size_t gradient_step(const Plan& plan, const Uses& uses, const Step& add, size_t side) {
   const int32_t dx = add.node.inputs[side], other = add.node.inputs[1 - side];
   const size_t maker = uses.maker[dx];
-  if (maker == kNone || uses.readers[dx] != 1 || dx == other) return kNone;
+  if (maker == kNone || uses.readers[dx].size() != 1 || dx == other) return kNone;
   const Step& step = plan.steps[maker];
   const bool plain = step.node.op == "batchNormGradInput" && step.node.inputs.size() == 8;
   const bool same = plan.graph.tensors[dx].shape == plan.graph.tensors[other].shape;
@@ -41,7 +26,7 @@ size_t gradient_step(const Plan& plan, const Uses& uses, const Step& add, size_t
 }  // namespace
 
 void fuse_residual(Plan& plan) {
-  Uses uses(plan);
+  const Uses uses(plan);
   std::vector<char> gone(plan.steps.size());
   for (Step& add : plan.steps) {
     if (add.node.op != "add") continue;

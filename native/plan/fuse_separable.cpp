@@ -10,21 +10,10 @@
 #include <algorithm>
 
 #include "core/text.h"
-#include "plan/plan.h"
+#include "plan/uses.h"
 
 namespace gramian {
 namespace {
-
-using Readers = std::vector<std::vector<size_t>>;  // by tensor id; kNone stands for the plan's own outputs
-
-Readers readers_of(const Plan& plan) {
-  Readers readers(plan.graph.tensors.size());
-  for (size_t i = 0; i < plan.steps.size(); ++i)
-    for (int32_t id : plan.steps[i].node.inputs)
-      if (readers[id].empty() || readers[id].back() != i) readers[id].push_back(i);
-  for (int32_t id : plan.graph.outputs) readers[id].push_back(kNone);
-  return readers;
-}
 
 struct Match {
   size_t depthwise, pointwise, pool = kNone, moments = kNone;
@@ -59,13 +48,13 @@ bool tiles_map(const Plan& plan, const Node& node, int32_t map) {
   return tiles(1, "strideH", "kernelH", "padTop") && tiles(2, "strideW", "kernelW", "padLeft");
 }
 
-bool find_match(const Plan& plan, const Readers& readers, size_t first, Match* match) {
+bool find_match(const Plan& plan, const Uses& uses, size_t first, Match* match) {
   const Step& step = plan.steps[first];
   if (!depthwise(plan, step.node)) return false;
   const int32_t u = step.node.outputs[0];
   match->depthwise = first;
   match->pointwise = kNone;
-  for (size_t i : readers[u]) {
+  for (size_t i : uses.readers[u]) {
     const Node* node = i == kNone ? nullptr : &plan.steps[i].node;
     if (node && match->pointwise == kNone && node->unit == step.node.unit && pointwise(plan, *node, u)) {
       match->pointwise = i;
@@ -78,16 +67,9 @@ bool find_match(const Plan& plan, const Readers& readers, size_t first, Match* m
   if (match->pointwise == kNone) return false;
   const Node& product = plan.steps[match->pointwise].node;
   if (written_between(plan, {product.inputs[1]}, step.append, plan.steps[match->pointwise].append)) return false;
-  for (size_t i : readers[product.outputs[0]])
+  for (size_t i : uses.readers[product.outputs[0]])
     if (i != kNone && plan.steps[i].node.op == "moments") match->moments = i;
   return true;
-}
-
-void flag(Node& node, const char* key, double value) {
-  Attribute attr;
-  attr.key = key;
-  attr.number = value;
-  node.attrs.push_back(std::move(attr));
 }
 
 Node joined(const Plan& plan, const Match& match) {
@@ -100,20 +82,20 @@ Node joined(const Plan& plan, const Match& match) {
   node.outputs = product.outputs;
   if (match.store) {
     node.outputs.push_back(u);
-    flag(node, "storeDepthwise", 1);
+    node.attrs.push_back(number_attribute("storeDepthwise", 1));
   }
   if (match.pool != kNone) {
     const Node& pool = plan.steps[match.pool].node;
     node.outputs.push_back(pool.outputs[0]);
-    flag(node, "poolKernelH", pool.number("kernelH"));
-    flag(node, "poolKernelW", pool.number("kernelW"));
-    flag(node, "poolPadTop", pool.number("padTop"));
-    flag(node, "poolPadLeft", pool.number("padLeft"));
+    node.attrs.push_back(number_attribute("poolKernelH", pool.number("kernelH")));
+    node.attrs.push_back(number_attribute("poolKernelW", pool.number("kernelW")));
+    node.attrs.push_back(number_attribute("poolPadTop", pool.number("padTop")));
+    node.attrs.push_back(number_attribute("poolPadLeft", pool.number("padLeft")));
   }
   if (match.moments != kNone) {
     const Node& moments = plan.steps[match.moments].node;
     node.outputs.insert(node.outputs.end(), moments.outputs.begin(), moments.outputs.end());
-    flag(node, "moments", 1);
+    node.attrs.push_back(number_attribute("moments", 1));
   }
   return node;
 }
@@ -121,11 +103,11 @@ Node joined(const Plan& plan, const Match& match) {
 }  // namespace
 
 void fuse_separable(Plan& plan) {
-  const Readers readers = readers_of(plan);
+  const Uses uses(plan);
   std::vector<char> gone(plan.steps.size());
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     Match match;
-    if (!find_match(plan, readers, i, &match)) continue;
+    if (!find_match(plan, uses, i, &match)) continue;
     plan.steps[i].node = joined(plan, match);
     for (size_t part : {match.pointwise, match.pool, match.moments})
       if (part != kNone) gone[part] = 1;

@@ -44,7 +44,7 @@ class Tracer {
     const Node* node = producer_[id];
     if (!node) {
       add(id, limit, op);
-    } else if (is(*node, {"reshape", "slice", "stopGradient", "transpose", "broadcastTo"})) {
+    } else if (is(*node, {"reshape", "slice", "stopGradient"})) {
       trace(node->inputs[0], limit, op);
     } else if (node->op == "concat") {
       for (int32_t input : node->inputs) trace(input, limit, op);

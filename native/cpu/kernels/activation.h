@@ -1,5 +1,5 @@
 // The activations that batch normalisation can absorb, each with its value and its derivative.
-// Used by elementwise.cpp and batch_norm.cpp.
+// Included by elementwise.cpp, batch_norm.cpp, finish.h and staged_rows.h.
 // The rule easy to break: slope() takes the *pre-activation*, unlike the reluGrad family, which takes the output.
 #pragma once
 #include "cpu/simd.h"

@@ -1,5 +1,5 @@
 // Factors of a product as bfloat16: rounded in place, and for the processor's own instruction laid out in pairs, two
-// terms of the sum in one 32-bit lane, the earlier one in its low half. Included by gemm.h.
+// terms of the sum in one 32-bit lane, the earlier one in its low half. Included by gemm_tile.h.
 // The rule easy to break: an odd last term is paired with a zero, so whoever narrows writes whole pairs.
 #pragma once
 #include "cpu/kernels/floats.h"

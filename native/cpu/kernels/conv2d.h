@@ -1,5 +1,5 @@
 // The shape of one convolution, read from a KernelCall, and the list of depthwise.cpp that conv2d.cpp dispatches to.
-// Included by conv2d.cpp and depthwise.cpp.
+// Included by conv2d.cpp and, for the depthwise files, staged_rows.h.
 // The rule easy to break: a depthwise call belongs to depthwise.cpp from prepare on, its params included.
 #pragma once
 #include "cpu/simd.h"

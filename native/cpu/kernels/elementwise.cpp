@@ -69,25 +69,16 @@ void run_abs_grad(const KernelCall* call) {
 
 // ---------------------------------------------------------------- fill and copy
 
-template <typename T>
-void fill_rows(const KernelCall* call, T value) {
+void run_fill(const KernelCall* call) {
+  const float value = (float)attr(call, "value");
   const View& y = call->out[0];
   const int64_t rows = dense(y) ? 1 : y.rows, cols = dense(y) ? y.rows * y.cols : y.cols;
   for_pieces(call->parallel, rows, cols, [&](int64_t r0, int64_t r1, int64_t c0, int64_t c1) {
     for (int64_t r = r0; r < r1; ++r) {
-      T* row = static_cast<T*>(y.data) + r * y.pitch;
+      float* row = floats_out(y) + r * y.pitch;
       for (int64_t i = c0; i < c1; ++i) row[i] = value;
     }
   });
-}
-void run_fill(const KernelCall* call) {
-  const double value = attr(call, "value");
-  if (call->out[0].dtype == DType::f32)
-    fill_rows<float>(call, (float)value);
-  else if (call->out[0].dtype == DType::i32)
-    fill_rows<int32_t>(call, (int32_t)value);
-  else
-    fill_rows<uint8_t>(call, (uint8_t)value);
 }
 
 // Any dtype: the bytes of one shape from one pitch to another.
@@ -124,7 +115,6 @@ const Kernel kernels[] = {
     {"absGrad", prepare_nothing, run_abs_grad},
     {"fill", prepare_nothing, run_fill},
     {"copy", prepare_nothing, run_copy},
-    {"stopGradient", prepare_nothing, run_copy},
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
 // What the products and convolutions share: copies of short runs of floats, and sums of chunks by a fixed tree.
-// Included by gemm.h and staged_rows.h.
+// Included by gemm_tile.h, bf16.h, pixels.h and staged_rows.h.
 // The rule easy to break: nothing here reads or writes past the n floats it is given, masked tails included.
 #pragma once
 #include "cpu/kernels/spans.h"

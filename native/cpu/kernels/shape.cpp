@@ -159,8 +159,8 @@ void run_reshape(const KernelCall* call) {
 
 // ---------------------------------------------------------------- pad
 
-template <typename T>
-void pad_rows(const KernelCall* call, T value) {
+void run_pad(const KernelCall* call) {
+  const float value = (float)attr(call, "value");
   const View &x = call->in[0], &y = call->out[0];
   const double* before = find_attr(call, "before")->list;
   const int last = y.rank - 1;
@@ -169,7 +169,7 @@ void pad_rows(const KernelCall* call, T value) {
   const int64_t left = (int64_t)before[last];
   for_groups(call->parallel, y.rows, y.cols, [&](int64_t r0, int64_t r1) {
     for (int64_t r = r0; r < r1; ++r) {
-      T* to = static_cast<T*>(y.data) + r * y.pitch;
+      float* to = floats_out(y) + r * y.pitch;
       int64_t offset = 0;
       bool inside = true;
       for (int64_t i = last - 1, rest = r; i >= 0; rest /= y.shape[i], --i) {
@@ -179,20 +179,10 @@ void pad_rows(const KernelCall* call, T value) {
       }
       const int64_t begin = inside ? left : y.cols, end = inside ? left + x.cols : y.cols;
       for (int64_t c = 0; c < begin; ++c) to[c] = value;
-      if (inside) memcpy(to + begin, static_cast<const T*>(x.data) + offset, (size_t)x.cols * sizeof(T));
+      if (inside) memcpy(to + begin, floats(x) + offset, (size_t)x.cols * sizeof(float));
       for (int64_t c = end; c < y.cols; ++c) to[c] = value;
     }
   });
-}
-
-void run_pad(const KernelCall* call) {
-  const double value = attr(call, "value");
-  if (call->out[0].dtype == DType::f32)
-    pad_rows<float>(call, (float)value);
-  else if (call->out[0].dtype == DType::i32)
-    pad_rows<int32_t>(call, (int32_t)value);
-  else
-    pad_rows<uint8_t>(call, (uint8_t)value);
 }
 
 const Kernel kernels[] = {

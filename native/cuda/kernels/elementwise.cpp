@@ -63,18 +63,10 @@ void run_units(const View* x, const View& y, uint32_t value, Queue& queue) {
 }
 
 void run_fill(const Call& call, Queue& queue) {
-  const double value = call.number("value");
-  const View& y = call.out[0];
+  const auto value = static_cast<float>(call.number("value"));
   uint32_t bits;
-  const auto number = static_cast<float>(value);
-  if (y.dtype == DType::f32) {
-    memcpy(&bits, &number, sizeof bits);
-  } else if (y.dtype == DType::i32) {
-    bits = static_cast<uint32_t>(static_cast<int32_t>(value));
-  } else {
-    bits = static_cast<uint8_t>(value);
-  }
-  run_units(nullptr, y, bits, queue);
+  memcpy(&bits, &value, sizeof bits);
+  run_units(nullptr, call.out[0], bits, queue);
 }
 
 void run_copy(const Call& call, Queue& queue) { enqueue_copy(call.in[0], call.out[0], queue); }
@@ -89,7 +81,7 @@ const Kernel kernels[] = {
     {"sigmoidGrad", prepare_nothing, run_map}, {"leakyReluGrad", prepare_nothing, run_map},
     {"eluGrad", prepare_nothing, run_map},     {"absGrad", prepare_nothing, run_map},
     {"affine", prepare_nothing, run_affine},   {"fill", prepare_nothing, run_fill},
-    {"copy", prepare_nothing, run_copy},       {"stopGradient", prepare_nothing, run_copy},
+    {"copy", prepare_nothing, run_copy},
 };
 
 }  // namespace
