@@ -28,8 +28,8 @@ TileProduct tile_product(Precision precision, int64_t terms, int64_t outputs) {
 }
 int64_t packed_floats(const TileProduct& p) { return round_up(p.terms * round_up(p.outputs, W), 16); }
 
-// The filter [1,1,C,O] for u -> y (terms C, outputs O) or, transposed, for dy -> du (terms O, outputs C). A large one is
-// packed by several threads, panel by panel: the others would wait.
+// The filter [1,1,C,O] for u -> y (terms C, outputs O) or, transposed, for dy -> du (terms O, outputs C). A large one
+// is packed by several threads, panel by panel: the others would wait.
 void pack_filter(const Parallel& parallel, const TileProduct& p, const View& filter, bool transposed, float* packed) {
   const int64_t panels = ceil_div(p.outputs, kNR);
   for (int64_t k0 = 0; k0 < p.terms; k0 += p.block) {
