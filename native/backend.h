@@ -140,6 +140,8 @@ struct DeviceReport {
 
 namespace cpu {
 DeviceReport report();
+/** The tier that an `isa` stands for, `auto` included. Throws ERR_ARGUMENT or ERR_DEVICE. */
+const char* tier_of(const std::string& isa);
 std::unique_ptr<Backend> create(const BackendOptions& options);
 }  // namespace cpu
 namespace cuda {

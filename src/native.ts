@@ -145,7 +145,8 @@ export interface Addon {
   /** The CUDA kernels, compressed by brotli, where a plan on this device is the process's first that needs them. */
   packedKernels(device: string): Buffer | undefined;
   unpackKernels(kernels: Buffer): void;
-  readonly pixels: NativePixels;
+  /** The loops for an instruction set tier, or for that which `auto` stands for. Throws as compile does. */
+  pixels(isa: string): NativePixels;
 }
 
 const root = path.resolve(__dirname, '..');

@@ -1,7 +1,14 @@
 // The loops over the bytes of images that run for every frame, in native code, on the calling thread. Called by faces/.
 // The rule easy to break: arguments fit each other, which faces/ sees to; native code throws where an index would leave its
 // array, with words for us and not for users.
-import { native } from './native';
+import { type NativePixels, native } from './native';
+
+/** Those of the processor's tier, or of that which GRAMIAN_ISA says; taken at the first call. */
+let chosen: NativePixels | undefined;
+function loops(): NativePixels {
+  chosen ??= native().pixels('auto');
+  return chosen;
+}
 
 /** Rows of `width` pixels of 1 or 3 bytes, one behind the other. */
 export interface Bytes {
@@ -27,19 +34,19 @@ export interface Points {
 
 /** Luma of ITU-R BT.601 of a region of an RGB image, rounded, to the same place of a grey one of its size. */
 export function gray(from: Bytes, to: Uint8Array, { left, top, right, bottom }: Region): void {
-  native().pixels.gray(from.pixels, from.width, to, left, top, right, bottom);
+  loops().gray(from.pixels, from.width, to, left, top, right, bottom);
 }
 
 /** Means of 2x2 pixels, rounded, to a region of the image of half the size. */
 export function halve(from: Bytes, to: Uint8Array, { left, top, right, bottom }: Region): void {
-  native().pixels.halve(from.pixels, from.width, from.channels, to, left, top, right, bottom);
+  loops().halve(from.pixels, from.width, from.channels, to, left, top, right, bottom);
 }
 
 /** Bilinear samples where rows and columns cross, rounded: out[offset ...] becomes rows x columns x channels bytes. */
 export function sample(from: Bytes, columns: Points, rows: Points, out: Uint8Array, offset = 0): void {
   const { pixels, width, channels } = from;
   const across = [columns.low, columns.high, columns.share] as const;
-  native().pixels.sample(pixels, width, channels, ...across, rows.low, rows.high, rows.share, out, offset);
+  loops().sample(pixels, width, channels, ...across, rows.low, rows.high, rows.share, out, offset);
 }
 
 /**
@@ -50,7 +57,7 @@ export function sample(from: Bytes, columns: Points, rows: Points, out: Uint8Arr
 export function sampleSquare(from: Bytes, columns: Points, rows: Points, mean: Float32Array, out: Float32Array): void {
   const { pixels, width, channels } = from;
   const across = [columns.low, columns.high, columns.share] as const;
-  native().pixels.sampleSquare(pixels, width, channels, ...across, rows.low, rows.high, rows.share, mean, out);
+  loops().sampleSquare(pixels, width, channels, ...across, rows.low, rows.high, rows.share, mean, out);
 }
 
 /** Channels that hog() gives a cell. */
@@ -65,5 +72,5 @@ export const HOG_CELL = 4;
  * @param out the channels of cell i go to out[offset + i * stride ...].
  */
 export function hog(patch: Uint8Array, cells: number, out: Float32Array, offset = 0, stride = HOG_CHANNELS): void {
-  native().pixels.hog(patch, cells, out, offset, stride);
+  loops().hog(patch, cells, out, offset, stride);
 }

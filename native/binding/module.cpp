@@ -65,6 +65,12 @@ Napi::Value unpack_kernels(const Napi::CallbackInfo& info) {
   });
 }
 
+/** pixels(isa): the loops of a tier, or of that which `auto` stands for. */
+Napi::Value pixels_of(const Napi::CallbackInfo& info) {
+  return guard(info.Env(),
+               [&]() -> Napi::Value { return define_pixels(info.Env(), cpu::tier_of(read_string(info[0], "isa"))); });
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Plan", PlanObject::define(env, make_backend));
   exports.Set("analyze",
@@ -73,7 +79,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("devices", Napi::Function::New(env, devices, "devices"));
   exports.Set("packedKernels", Napi::Function::New(env, packed_kernels, "packedKernels"));
   exports.Set("unpackKernels", Napi::Function::New(env, unpack_kernels, "unpackKernels"));
-  exports.Set("pixels", define_pixels(env));
+  exports.Set("pixels", Napi::Function::New(env, pixels_of, "pixels"));
   return exports;
 }
 

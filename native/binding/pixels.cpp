@@ -3,6 +3,7 @@
 #include "binding/pixels.h"
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "binding/convert.h"
@@ -14,9 +15,13 @@ namespace {
 
 using pixels::Axis;
 using pixels::Image;
+using pixels::Loops;
 using pixels::Region;
 
 constexpr int64_t kMostExtent = 1 << 16;
+
+/** Those of the tier that the called function was made for. */
+const Loops& loops(const Napi::CallbackInfo& info) { return *static_cast<const Loops*>(info.Data()); }
 
 template <typename T>
 struct Items {
@@ -106,8 +111,8 @@ Napi::Value gray(const Napi::CallbackInfo& info) {
     const Items<uint8_t> bytes = read_items<uint8_t>(info[0], "an image");
     const int64_t width = extent(info[1], "a width"), height = bytes.data ? bytes.count / (3 * width) : 0;
     const Region region = read_region(info, 3, width, height);
-    pixels::gray({bytes.data, width, height, 3}, region,
-                 read_array_of<uint8_t>(info[2], width * height, "a grey image"));
+    loops(info).gray({bytes.data, width, height, 3}, region,
+                     read_array_of<uint8_t>(info[2], width * height, "a grey image"));
     return info.Env().Undefined();
   });
 }
@@ -119,7 +124,7 @@ Napi::Value halve(const Napi::CallbackInfo& info) {
     const int64_t width = from.width / 2, height = from.height / 2;
     const Region region = read_region(info, 4, width, height);
     uint8_t* const to = read_array_of<uint8_t>(info[3], width * height * from.channels, "half an image");
-    pixels::halve(from, region, to, width);
+    loops(info).halve(from, region, to, width);
     return info.Env().Undefined();
   });
 }
@@ -132,7 +137,8 @@ Napi::Value sample(const Napi::CallbackInfo& info) {
     const int64_t offset = read_integer(info[10], 0, INT64_C(1) << 40, "an offset");
     const int64_t bytes = count_of(columns, rows, from.channels);
     uint8_t* const out = read_array_of<uint8_t>(info[9], checked_add(offset, bytes), "samples");
-    pixels::sample(from, columns.axis(), rows.axis(), out + offset);
+    std::vector<double> scratch(2 * columns.low.size() * static_cast<size_t>(from.channels));
+    loops(info).sample(from, columns.axis(), rows.axis(), out + offset, scratch.data());
     return info.Env().Undefined();
   });
 }
@@ -145,7 +151,8 @@ Napi::Value sample_square(const Napi::CallbackInfo& info) {
     const Points columns = read_points(info, 3, side), rows = read_points(info, 6, side);
     const float* const mean = read_array_of<float>(info[9], 3, "mean");
     float* const out = read_array_of<float>(info[10], count_of(columns, rows, 3), "samples");
-    pixels::sample_square(from, side, columns.axis(), rows.axis(), mean, out);
+    std::vector<float> scratch(static_cast<size_t>(side * from.channels));
+    loops(info).sample_square(from, columns.axis(), rows.axis(), mean, out, scratch.data());
     return info.Env().Undefined();
   });
 }
@@ -158,20 +165,23 @@ Napi::Value hog(const Napi::CallbackInfo& info) {
     const int64_t offset = read_integer(info[3], 0, INT64_C(1) << 40, "an offset");
     const int64_t stride = read_integer(info[4], pixels::kHogChannels, 1 << 20, "a stride");
     const int64_t floats = offset + (cells * cells - 1) * stride + pixels::kHogChannels;
-    pixels::hog(patch, cells, read_array_of<float>(info[2], floats, "channels") + offset, stride);
+    float* const out = read_array_of<float>(info[2], floats, "channels") + offset;
+    // Not a vector, which would clear it: the loop clears what it has to.
+    const std::unique_ptr<float[]> scratch(new float[static_cast<size_t>(pixels::hog_scratch(cells))]);
+    loops(info).hog(patch, cells, out, stride, scratch.get());
     return info.Env().Undefined();
   });
 }
 
 }  // namespace
 
-Napi::Object define_pixels(Napi::Env env) {
+Napi::Object define_pixels(Napi::Env env, const char* isa) {
+  auto* const table = const_cast<Loops*>(&pixels::loops_of(isa));
   Napi::Object object = Napi::Object::New(env);
-  object.Set("gray", Napi::Function::New(env, gray, "gray"));
-  object.Set("halve", Napi::Function::New(env, halve, "halve"));
-  object.Set("sample", Napi::Function::New(env, sample, "sample"));
-  object.Set("sampleSquare", Napi::Function::New(env, sample_square, "sampleSquare"));
-  object.Set("hog", Napi::Function::New(env, hog, "hog"));
+  const auto set = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
+    object.Set(name, Napi::Function::New(env, function, name, table));
+  };
+  set("gray", gray), set("halve", halve), set("sample", sample), set("sampleSquare", sample_square), set("hog", hog);
   return object;
 }
 

@@ -4,7 +4,7 @@
 
 namespace gramian {
 
-/** { gray, halve, sample, sampleSquare, hog }; see src/native.ts. */
-Napi::Object define_pixels(Napi::Env env);
+/** { gray, halve, sample, sampleSquare, hog } of a tier; see src/native.ts. */
+Napi::Object define_pixels(Napi::Env env, const char* isa);
 
 }  // namespace gramian

@@ -145,6 +145,8 @@ DeviceReport report() {
   return about;
 }
 
+const char* tier_of(const std::string& isa) { return isa_name(choose_isa(isa)); }
+
 std::unique_ptr<Backend> create(const BackendOptions& options) {
   const int threads = options.threads > 0 ? options.threads : usable_threads();
   const Isa isa = choose_isa(options.isa);

@@ -1,13 +1,11 @@
 // Histograms of oriented gradients with 31 channels a cell: 18 signed orientations, 9 unsigned ones, 4 energies. See
 // pixels.h. The rule easy to break: a pixel's gradient reads its four neighbours, so the outermost pixels have none.
-#include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <vector>
+#include <math.h>
+#include <string.h>
 
 #include "pixels/pixels.h"
 
-namespace gramian::pixels {
+namespace gramian::pixels::GRAMIAN_ISA {
 namespace {
 
 constexpr int kSigned = 18, kUnsigned = 9;
@@ -19,13 +17,13 @@ constexpr int kSpan = 512, kCentre = 256;  // gradients of bytes lie in -255..25
 
 /** Signed orientation 0..17 of a gradient: the nearest of 18 directions, the lower one for upright gradients. */
 struct Orientations {
-  std::vector<uint8_t> of = std::vector<uint8_t>(kSpan * kSpan);
+  uint8_t of[kSpan * kSpan];
 
   Orientations() {
     for (int dy = -255; dy <= 255; ++dy)
       for (int dx = -255; dx <= 255; ++dx) {
-        const double turn = std::atan2(dy, dx) / (2 * M_PI);
-        const int nearest = static_cast<int>(std::ceil((turn < 0 ? turn + 1 : turn) * kSigned - 0.5));
+        const double turn = atan2(dy, dx) / (2 * M_PI);
+        const int nearest = static_cast<int>(ceil((turn < 0 ? turn + 1 : turn) * kSigned - 0.5));
         of[at(dy, dx)] = static_cast<uint8_t>(nearest % kSigned);
       }
   }
@@ -35,15 +33,15 @@ struct Orientations {
 /** Histograms [cells + 2, cells + 2, kPitch], with a border of one cell, and the energies of cells. */
 struct Cells {
   int64_t count, bordered;
-  std::vector<float> histograms, energy, inverse;  // inverse: 1 / norm of the 2x2 cells whose left upper one it is
+  float *histograms, *energy, *inverse;  // inverse: 1 / norm of the 2x2 cells whose left upper one it is
+  float* rest;                           // of the scratch
 
-  explicit Cells(int64_t cells)
-      : count(cells),
-        bordered(cells + 2),
-        histograms(bordered * bordered * kPitch),
-        energy(bordered * bordered),
-        inverse(bordered * bordered) {}
-  float* histogram(int64_t y, int64_t x) { return histograms.data() + (y * bordered + x) * kPitch; }
+  Cells(int64_t cells, float* scratch) : count(cells), bordered(cells + 2), histograms(scratch) {
+    const int64_t all = bordered * bordered;
+    energy = histograms + all * kPitch, inverse = energy + all, rest = inverse + all;
+    memset(histograms, 0, static_cast<size_t>(all * kPitch) * sizeof(float));
+  }
+  float* histogram(int64_t y, int64_t x) { return histograms + (y * bordered + x) * kPitch; }
 
   void accumulate(const uint8_t* pixels);
   void measure();
@@ -55,12 +53,12 @@ using Four = float __attribute__((vector_size(16)));
 
 Four load(const float* from) {
   Four four;
-  std::memcpy(&four, from, sizeof four);
+  memcpy(&four, from, sizeof four);
   return four;
 }
 void add(float* to, Four more) {
   more += load(to);
-  std::memcpy(to, &more, sizeof more);
+  memcpy(to, &more, sizeof more);
 }
 
 /** Adds what a block gives each orientation to the histograms of its four cells. */
@@ -92,11 +90,16 @@ struct Shares {
 /** Strength and orientation of the gradients of four rows, with two pixels of none before and behind. */
 struct Gradients {
   int64_t side;
-  std::vector<float> strength;
-  std::vector<uint8_t> orientation;
+  float* strength;
+  uint8_t* orientation;
 
-  explicit Gradients(int64_t side_of_patch)
-      : side(side_of_patch), strength(kHogCell * pitch()), orientation(kHogCell * pitch()) {}
+  Gradients(int64_t side_of_patch, float* scratch)
+      : side(side_of_patch),
+        strength(scratch),
+        orientation(reinterpret_cast<uint8_t*>(scratch + kHogCell * (side + kHogCell))) {
+    memset(strength, 0, static_cast<size_t>(kHogCell * pitch()) * sizeof(float));
+    memset(orientation, 0, static_cast<size_t>(kHogCell * pitch()));
+  }
   int64_t pitch() const { return side + kHogCell; }
 
   /** Of rows first .. first + 3 of the patch; those on its edge and beyond have no gradients. */
@@ -104,16 +107,16 @@ struct Gradients {
     static const Orientations orientations;
     for (int64_t i = 0; i < kHogCell; ++i) {
       const int64_t y = first + i;
-      float* const to = strength.data() + i * pitch() + 2;
-      uint8_t* const direction = orientation.data() + i * pitch() + 2;
+      float* const to = strength + i * pitch() + 2;
+      uint8_t* const direction = orientation + i * pitch() + 2;
       if (y < 1 || y >= side - 1) {
-        std::fill(to, to + side, 0.0f);
+        memset(to, 0, static_cast<size_t>(side) * sizeof(float));
         continue;
       }
       const uint8_t* const p = pixels + y * side;
       for (int64_t x = 1; x < side - 1; ++x) {
         const int dx = p[x + 1] - p[x - 1], dy = p[x + side] - p[x - side];
-        to[x] = std::sqrt(static_cast<float>(dx * dx + dy * dy));
+        to[x] = sqrtf(static_cast<float>(dx * dx + dy * dy));
       }
       for (int64_t x = 1; x < side - 1; ++x)
         direction[x] = orientations.of[Orientations::at(p[x + side] - p[x - side], p[x + 1] - p[x - 1])];
@@ -127,15 +130,15 @@ struct Gradients {
  */
 void Cells::accumulate(const uint8_t* pixels) {
   static const Shares shares;
-  Gradients gradients(count * kHogCell);
+  Gradients gradients(count * kHogCell, rest);
   const int64_t pitch = gradients.pitch();
   for (int64_t y = 0; y <= count; ++y) {
     gradients.take(pixels, y * kHogCell - kHogCell / 2);
     for (int64_t x = 0; x <= count; ++x) {
       // Two sums, so that neighbours of one orientation need not wait for each other.
       Four sums[kPitch] = {}, others[kSigned] = {};
-      const float* const strength = gradients.strength.data() + x * kHogCell;
-      const uint8_t* const orientation = gradients.orientation.data() + x * kHogCell;
+      const float* const strength = gradients.strength + x * kHogCell;
+      const uint8_t* const orientation = gradients.orientation + x * kHogCell;
 #pragma GCC unroll 8
       for (int i = 0; i < kHogCell * kHogCell; i += 2) {
         const int64_t at = i / kHogCell * pitch + i % kHogCell;
@@ -151,7 +154,7 @@ void Cells::accumulate(const uint8_t* pixels) {
 /** Energy of every cell: the squared unsigned histogram, summed; the border repeats its neighbours. Then the norms. */
 void Cells::measure() {
   for (int64_t y = 1; y <= count; ++y) {
-    float* const row = energy.data() + y * bordered;
+    float* const row = energy + y * bordered;
     for (int64_t x = 1; x <= count; ++x) {
       const float* const h = histogram(y, x);
       float sum = 0;
@@ -165,8 +168,8 @@ void Cells::measure() {
     energy[(bordered - 1) * bordered + x] = energy[(bordered - 2) * bordered + x];
   }
   for (int64_t at = 0; at < (bordered - 1) * bordered - 1; ++at) {
-    const float* const e = energy.data() + at;
-    inverse[at] = 1 / std::sqrt(e[0] + e[1] + e[bordered] + e[bordered + 1] + kEpsilon);
+    const float* const e = energy + at;
+    inverse[at] = 1 / sqrtf(e[0] + e[1] + e[bordered] + e[bordered + 1] + kEpsilon);
   }
 }
 
@@ -185,7 +188,7 @@ float add_clipped(const Four* h, float norm, Four* sums) {
 }
 
 void Cells::describe(int64_t y, int64_t x, float* out) {
-  const float* const corner = inverse.data() + y * bordered + x;
+  const float* const corner = inverse + y * bordered + x;
   const float norms[4] = {corner[0], corner[-1], corner[-bordered], corner[-bordered - 1]};
   const float* const from = histogram(y, x);
   const Four h[5] = {load(from), load(from + 4), load(from + 8), load(from + 12), load(from + 16)};
@@ -198,18 +201,21 @@ void Cells::describe(int64_t y, int64_t x, float* out) {
   }
   for (Four& sum : sums) sum *= 0.5f;
   for (Four& sum : both_sums) sum *= 0.5f;
-  std::memcpy(out, sums, kSigned * sizeof(float));
-  std::memcpy(out + kSigned, both_sums, kUnsigned * sizeof(float));
+  memcpy(out, sums, kSigned * sizeof(float));
+  memcpy(out + kSigned, both_sums, kUnsigned * sizeof(float));
 }
 
-}  // namespace
-
-void hog(const uint8_t* patch, int64_t cells, float* out, int64_t stride) {
-  Cells all(cells);
+void hog(const uint8_t* patch, int64_t cells, float* out, int64_t stride, float* scratch) {
+  Cells all(cells, scratch);
   all.accumulate(patch);
   all.measure();
   for (int64_t y = 0; y < cells; ++y)
     for (int64_t x = 0; x < cells; ++x) all.describe(y + 1, x + 1, out + (y * cells + x) * stride);
 }
 
-}  // namespace gramian::pixels
+}  // namespace
+
+extern const Hog kHog;
+const Hog kHog = hog;
+
+}  // namespace gramian::pixels::GRAMIAN_ISA

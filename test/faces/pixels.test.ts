@@ -3,8 +3,10 @@
 // The rule easy to break: no index may leave its array, whatever the arguments are.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { devices } from '../../src/compile';
 import { ArgumentError } from '../../src/errors';
 import { interpolation } from '../../src/faces/resize';
+import { native } from '../../src/native';
 import { type Bytes, gray, halve, hog, type Points, sample, sampleSquare } from '../../src/pixels';
 
 function imageOf(width: number, height: number, channels: 1 | 3, seed = 1): Bytes & { height: number } {
@@ -33,6 +35,44 @@ function at(
   const [above, below] = [line(rows.low[y]!), line(rows.high[y]!)];
   return above + rows.share[y]! * (below - above);
 }
+
+describe('every tier of this processor', () => {
+  const [cpu] = devices();
+  const tiers = ['scalar', 'sse', 'avx2', 'avx512'];
+  const own = tiers.slice(1, tiers.indexOf(cpu!.isa!) + 1);
+
+  it.each(own)('%s has the bytes and floats of scalar', (isa) => {
+    const [plain, loops] = [native().pixels('scalar'), native().pixels(isa)];
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 90 }), fc.integer({ min: 2, max: 40 }), fc.nat(), (width, height, seed) => {
+        const image = imageOf(width, height, 3, seed);
+        const [left, top] = [seed % width, seed % height];
+        const axis = interpolation(37, Math.min(width, height), (i) => (i * width) / 37 - 1);
+        const points = [axis.low, axis.high, axis.share] as const;
+        const half = (width >> 1) * (height >> 1);
+        const all = (of: typeof plain) => {
+          const grey = new Uint8Array(width * height);
+          of.gray(image.pixels, width, grey, left, top, width, height);
+          const small = [new Uint8Array(half), new Uint8Array(3 * half)] as const;
+          of.halve(grey, width, 1, small[0], 0, 0, width >> 1, height >> 1);
+          of.halve(image.pixels, width, 3, small[1], 0, 0, width >> 1, height >> 1);
+          const [bytes, floats] = [new Uint8Array(37 * 37 * 3), new Float32Array(37 * 37 * 3)];
+          of.sample(image.pixels, width, 3, ...points, ...points, bytes, 0);
+          of.sampleSquare(image.pixels, width, 3, ...points, ...points, Float32Array.of(0.1, 0.2, 0.3), floats);
+          const channels = new Float32Array(9 * 31);
+          of.hog(imageOf(12, 12, 1, seed).pixels, 3, channels, 0, 31);
+          return [grey, ...small, bytes, floats, channels];
+        };
+        expect(all(loops)).toEqual(all(plain));
+      }),
+    );
+  });
+
+  it('and none beyond is had', () => {
+    expect(() => native().pixels('mmx')).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }));
+    if (cpu!.isa !== 'avx512') expect(() => native().pixels('avx512')).toThrow(/this machine runs up to/);
+  });
+});
 
 describe('sample', () => {
   it('has the bytes of the definition, wherever the points lie', () => {
