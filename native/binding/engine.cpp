@@ -110,6 +110,7 @@ void Engine::execute(Job& job) {
                                      job.tensor->bytes);
         break;
       case Job::Kind::write:
+        ++job.tensor->changes;
         job.plan->backend().upload(job.tensor->memory->data(), job.tensor->bytes, job.staging.data(), 1,
                                    job.tensor->bytes);
         break;

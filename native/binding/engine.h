@@ -17,12 +17,12 @@ struct Job {
   enum class Kind { step, run, profile, read, write };
   Kind kind = Kind::step;
   std::shared_ptr<Executable> plan;
-  int64_t steps = 1;                   // of a run or a profile
-  const Persistent* tensor = nullptr;  // of a read or a write; owned by `plan`
-  std::vector<char> staging;           // what inputs are fed, step after step, or the data of a write
-  std::vector<int64_t> staged;         // offset of each input's values, 64-byte aligned
-  std::vector<char> results;           // every output after another, each `steps` times; a profile's seconds;
-                                       // or the data read
+  int64_t steps = 1;             // of a run or a profile
+  Persistent* tensor = nullptr;  // of a read or a write; owned by `plan`
+  std::vector<char> staging;     // what inputs are fed, step after step, or the data of a write
+  std::vector<int64_t> staged;   // offset of each input's values, 64-byte aligned
+  std::vector<char> results;     // every output after another, each `steps` times; a profile's seconds;
+                                 // or the data read
   std::atomic<bool> aborted{false};
 
   // Filled by the engine.

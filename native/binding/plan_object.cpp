@@ -157,9 +157,9 @@ Napi::Value PlanObject::profile(const Napi::CallbackInfo& info) {
   });
 }
 
-const Persistent& PlanObject::persistent(const Napi::Value& name, const char* what) const {
+Persistent& PlanObject::persistent(const Napi::Value& name, const char* what) const {
   const std::string text = read_string(name, "a tensor's name");
-  const Persistent* found = executable_->find(text);
+  Persistent* found = executable_->find(text);
   if (!found) throw Error(Code::argument, cat("[", what, "] the plan has no param or state \"", text, "\""));
   return *found;
 }
@@ -167,7 +167,7 @@ const Persistent& PlanObject::persistent(const Napi::Value& name, const char* wh
 Napi::Value PlanObject::read(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     check_alive("read");
-    const Persistent& tensor = persistent(info[0], "read");
+    Persistent& tensor = persistent(info[0], "read");
     std::unique_ptr<Request> request = session_->take();
     request->kind = Job::Kind::read;
     request->id = 0;
@@ -181,7 +181,7 @@ Napi::Value PlanObject::read(const Napi::CallbackInfo& info) {
 Napi::Value PlanObject::write(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&]() -> Napi::Value {
     check_alive("write");
-    const Persistent& tensor = persistent(info[0], "write");
+    Persistent& tensor = persistent(info[0], "write");
     const void* data =
         typed_array_data(info[1], tensor.dtype, tensor.bytes / item_bytes(tensor.dtype), "the data to write");
     std::unique_ptr<Request> request = session_->take();

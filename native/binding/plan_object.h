@@ -35,7 +35,7 @@ class PlanObject : public Napi::ObjectWrap<PlanObject> {
   std::shared_ptr<Session> shared_session(const Napi::CallbackInfo& info);
   void check_alive(const char* what) const;
   void release();
-  const Persistent& persistent(const Napi::Value& name, const char* what) const;
+  Persistent& persistent(const Napi::Value& name, const char* what) const;
   /** A request for `steps` steps, with room for their outputs and a copy of the arrays they are fed, step after step.
    */
   std::unique_ptr<Request> steps_request(Job::Kind kind, int64_t steps, const Napi::Value& feeds, const char* what);

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 
 #include "core/text.h"
 #include "cuda/kernels/table.h"
@@ -142,8 +143,8 @@ class CudaBackend final : public Backend, public Host {
     const int64_t pieces = dense ? 1 : rows, bytes = dense ? rows * row_bytes : row_bytes;
     for (int64_t r = 0; r < pieces; ++r)
       driver().upload(reinterpret_cast<DevicePointer>(device) + static_cast<uint64_t>(r * device_pitch),
-                      static_cast<const char*>(host) + r * row_bytes, static_cast<size_t>(bytes), lines_[0].stream);
-    driver().synchronize(lines_[0].stream);
+                      static_cast<const char*>(host) + r * row_bytes, static_cast<size_t>(bytes), stream_);
+    driver().synchronize(stream_);
   }
 
   void download(void* host, const void* device, int64_t device_pitch, int64_t rows, int64_t row_bytes) override {
@@ -153,8 +154,8 @@ class CudaBackend final : public Backend, public Host {
     for (int64_t r = 0; r < pieces; ++r)
       driver().download(static_cast<char*>(host) + r * row_bytes,
                         reinterpret_cast<DevicePointer>(device) + static_cast<uint64_t>(r * device_pitch),
-                        static_cast<size_t>(bytes), lines_[0].stream);
-    driver().synchronize(lines_[0].stream);
+                        static_cast<size_t>(bytes), stream_);
+    driver().synchronize(stream_);
   }
 
   std::unique_ptr<Launch> find_kernel(const LaunchSpec& spec) override {
@@ -198,6 +199,8 @@ class CudaBackend final : public Backend, public Host {
 
   Context context() const override { return context_; }
   Modules& modules() override { return modules_; }
+  Stream stream() const override { return stream_; }
+  std::mutex& enqueuing() override { return enqueuing_; }
   Stream stream(size_t line) override {
     const Scope scope(opened());
     return lines_[line].opened();
@@ -233,10 +236,10 @@ class CudaBackend final : public Backend, public Host {
 
   /** The context, made with the stream at the first call. */
   Context opened() {
-    if (lines_[0].stream) return context_;
+    if (stream_) return context_;
     if (!context_) driver().retain_context(&context_, facts_.handle);
     const Scope scope(context_);
-    lines_[0].opened();
+    driver().create_stream(&stream_, kStreamNonBlocking);
     return context_;
   }
   void give_back() noexcept {
@@ -245,6 +248,7 @@ class CudaBackend final : public Backend, public Host {
     for (Line& line : lines_) line.give_back(*this);
     modules_.unload();
     for (Line& line : lines_) line.close();
+    if (stream_) driver().destroy_stream.attempt(stream_);
   }
   /** What cuBLAS's manual recommends as a workspace. */
   int64_t blas_bytes() const { return int64_t{facts_.device.sm >= 90 ? 32 : 4} << 20; }
@@ -257,6 +261,8 @@ class CudaBackend final : public Backend, public Host {
   const int streams_ = streams_of_step();
   int64_t used_ = 0;
   Context context_ = nullptr;
+  Stream stream_ = nullptr;
+  std::mutex enqueuing_;
   Modules modules_;
   Line lines_[kMostStreams];
 };

@@ -39,14 +39,14 @@ void Queue::copy(void* to, const void* from, int64_t bytes) {
 
 void Queue::zero(void* to, int64_t bytes) { driver().set_bytes(address(to), 0, static_cast<size_t>(bytes), stream_); }
 
-/** The queue of a recording, on the plan's stream: faults get their number in the order of the step. */
+/** The queue of a recording, on the first line's stream: faults get their number in the order of the step. */
 class CudaRecording::Recorder : public Queue {
  public:
   explicit Recorder(CudaRecording& recording)
       : Queue(recording.host_.modules()),
         recording_(recording),
         blas_(uses_blas() ? recording.host_.blas(0) : nullptr) {
-    go_to(recording.stream_, blas_);
+    go_to(recording.host_.stream(0), blas_);
   }
 
   void run(size_t launch) {
@@ -143,7 +143,7 @@ class CudaRecording::Capture final : public Recorder {
   std::vector<Event> events_;  // all, for the capture's time
 };
 
-CudaRecording::CudaRecording(Host& host, const StepSpec& spec) : host_(host), stream_(host.stream(0)), spec_(spec) {
+CudaRecording::CudaRecording(Host& host, const StepSpec& spec) : host_(host), stream_(host.stream()), spec_(spec) {
   const Scope scope(host_.context());
   try {
     lay_out_outputs();
@@ -187,20 +187,22 @@ void CudaRecording::make_memory() {
 }
 
 void CudaRecording::capture() {
+  const std::lock_guard lock(host_.enqueuing());
   // Relaxed: cuBLAS may load a module of its own at its first call, which the other modes forbid.
   Capture capture(*this);
-  driver().begin_capture(stream_, kCaptureRelaxed);
+  const Stream first = host_.stream(0);
+  driver().begin_capture(first, kCaptureRelaxed);
   GraphHandle graph = nullptr;
   try {
-    driver().set_words(address(left_), kNoFault, 1, stream_);
+    driver().set_words(address(left_), kNoFault, 1, first);
     capture.run_all();
     enqueue_outputs(capture);
   } catch (...) {
-    driver().end_capture.attempt(stream_, &graph);
+    driver().end_capture.attempt(first, &graph);
     if (graph) driver().destroy_graph.attempt(graph);
     throw;
   }
-  driver().end_capture(stream_, &graph);
+  driver().end_capture(first, &graph);
   const int code = driver().instantiate.attempt(&exec_, graph, 0);
   driver().destroy_graph.attempt(graph);
   if (code) {
@@ -269,20 +271,24 @@ void CudaRecording::abandon() noexcept {
 
 Failure CudaRecording::profile(double* seconds) {
   const Scope scope(host_.context());
+  const std::lock_guard lock(host_.enqueuing());
+  const Stream stream = host_.stream(0);
   while (marks_.size() < spec_.launches.size() + 1) {
     Event mark = nullptr;
     driver().create_event(&mark, kEventTimed);
     marks_.push_back(mark);
   }
   Recorder recorder(*this);
-  driver().set_words(address(left_), kNoFault, 1, stream_);
+  // What was fed is there before the first launch.
+  driver().synchronize(stream_);
+  driver().set_words(address(left_), kNoFault, 1, stream);
   for (size_t i = 0; i < spec_.launches.size(); ++i) {
-    driver().record(marks_[i], stream_);
+    driver().record(marks_[i], stream);
     recorder.run(i);
   }
-  driver().record(marks_.back(), stream_);
-  driver().download(slots_[0].left, address(left_), sizeof(unsigned), stream_);
-  driver().synchronize(stream_);
+  driver().record(marks_.back(), stream);
+  driver().download(slots_[0].left, address(left_), sizeof(unsigned), stream);
+  driver().synchronize(stream);
   for (size_t i = 0; i < spec_.launches.size(); ++i) {
     float milliseconds = 0;
     driver().elapsed(&milliseconds, marks_[i], marks_[i + 1]);

@@ -1,6 +1,7 @@
 // A plan's step as one CUDA graph, and what is needed to feed it and to fetch its outputs. Made by the backend at
 // compile. The rule easy to break: a warm step allocates nothing and waits once, for the event behind its outputs.
 #pragma once
+#include <mutex>
 #include <vector>
 
 #include "cuda/kernel.h"
@@ -12,7 +13,14 @@ struct Host {
   virtual ~Host() = default;
   virtual Context context() const = 0;
   virtual Modules& modules() = 0;
-  /** The stream of a line (turns.h), and cuBLAS on it; each made at its first use. Line 0 is the plan's own. */
+  /** Where steps run, and what they are fed and leave is copied. */
+  virtual Stream stream() const = 0;
+  /**
+   * Held while launches are enqueued one by one, to be captured or timed: on streams of their own, since a plan may be
+   * compiled on one thread while the steps of another run from the engine's. What follows, and modules(), need it.
+   */
+  virtual std::mutex& enqueuing() = 0;
+  /** The stream of a line (turns.h) to enqueue on, and cuBLAS on it; each made at its first use. */
   virtual Stream stream(size_t line) = 0;
   virtual const Blas* blas(size_t line) = 0;
   virtual void* allocate(int64_t bytes) = 0;
@@ -86,7 +94,7 @@ class CudaRecording final : public Recording {
   void release() noexcept;
 
   Host& host_;
-  const Stream stream_;  // the plan's own
+  const Stream stream_;  // of the steps
   const StepSpec spec_;
   std::vector<int64_t> output_offsets_;  // of the block that outputs are gathered in; its first word is the fault's
   int64_t left_bytes_ = 0;

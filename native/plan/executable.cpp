@@ -39,6 +39,11 @@ Executable::Executable(Plan plan, std::shared_ptr<Backend> backend, Store& store
                                    " here and ", dtype_name(shared.dtype), " ", shared.shape, " in the shared plan"));
     persistent_[tensor.name] = found->second;
   }
+  checked_.assign(plan_.checks.size(), -1);
+  const std::vector<char> written = written_persistents(plan_);
+  for (size_t id = 0; id < written.size(); ++id)
+    if (const Tensor& tensor = plan_.graph.tensors[id]; written[id] && tensor.dtype == DType::i32)
+      updated_.push_back(persistent_.at(tensor.name).get());
   allocate_inputs();
   allocate_storages();
   bind();
@@ -147,7 +152,7 @@ void Executable::record() {
   recording_ = backend_->record(spec);
 }
 
-const Persistent* Executable::find(const std::string& name) const {
+Persistent* Executable::find(const std::string& name) const {
   const auto found = persistent_.find(name);
   return found == persistent_.end() ? nullptr : found->second.get();
 }
@@ -160,14 +165,20 @@ void Executable::check_range(const RangeCheck& check, const int32_t* values) con
                                        ", expected 0 to ", check.limit - 1));
 }
 
-void Executable::check_persistent_ranges() {
-  for (const RangeCheck& check : plan_.checks) {
+// Labels and indices that persist are checked before the first launch, when something may have changed them since.
+void Executable::prepare_step() {
+  for (size_t i = 0; i < plan_.checks.size(); ++i) {
+    const RangeCheck& check = plan_.checks[i];
     const Tensor& tensor = plan_.graph.tensors[check.tensor];
     if (!tensor.persistent()) continue;
+    const Persistent& values = *persistent_.at(tensor.name);
+    if (checked_[i] == values.changes) continue;
     scratch_.resize(tensor.count());
     backend_->download(scratch_.data(), address(check.tensor), tensor.bytes(), 1, tensor.bytes());
     check_range(check, scratch_.data());
+    checked_[i] = values.changes;
   }
+  for (Persistent* persistent : updated_) ++persistent->changes;
 }
 
 void Executable::feed(const std::vector<const void*>& values) {
@@ -186,6 +197,7 @@ void Executable::check(const Failure& failure) const {
 }
 
 bool Executable::begin(const std::atomic<bool>& cancelled) {
+  prepare_step();
   if (!recording_) return run_launches(cancelled, nullptr);
   if (cancelled.load(std::memory_order_relaxed)) return false;
   recording_->begin();
@@ -202,6 +214,7 @@ void Executable::abandon() noexcept {
 }
 
 bool Executable::profile(const std::atomic<bool>& cancelled, double* seconds) {
+  prepare_step();
   if (!recording_) return run_launches(cancelled, seconds);
   if (cancelled.load(std::memory_order_relaxed)) return false;
   check(recording_->profile(seconds));
@@ -209,7 +222,6 @@ bool Executable::profile(const std::atomic<bool>& cancelled, double* seconds) {
 }
 
 bool Executable::run_launches(const std::atomic<bool>& cancelled, double* seconds) {
-  check_persistent_ranges();
   double before = seconds ? now() : 0;
   for (size_t i = 0; i < plan_.steps.size(); ++i) {
     if (cancelled.load(std::memory_order_relaxed)) return false;

@@ -33,6 +33,8 @@ struct Persistent {
   DType dtype;
   int64_t bytes;
   std::shared_ptr<Memory> memory;
+  /** How often its values may have changed; counted where steps run and values are written, one at a time. */
+  int64_t changes = 0;
 };
 
 /** Persistent tensors by name, shared by the plans of one engine. Changed on the JavaScript thread only. */
@@ -53,7 +55,7 @@ class Executable {
   int64_t allocated_bytes() const { return allocated_bytes_; }
   const Tensor& tensor(int32_t id) const { return plan_.graph.tensors[id]; }
   /** The persistent tensor of that name; null when the plan has none. */
-  const Persistent* find(const std::string& name) const;
+  Persistent* find(const std::string& name) const;
 
   /** How many steps may have begun before the first of them is finished. */
   int64_t depth() const { return recording_ ? Recording::kDepth : 1; }
@@ -80,7 +82,7 @@ class Executable {
   void read_output(size_t index, void* to) const;
   void* address(int32_t id) const;
   void check_range(const RangeCheck& check, const int32_t* values) const;
-  void check_persistent_ranges();
+  void prepare_step();
 
   std::shared_ptr<Backend> backend_;
   Plan plan_;
@@ -93,7 +95,9 @@ class Executable {
   std::shared_ptr<Memory> arena_;
   std::map<std::string, std::shared_ptr<Persistent>> persistent_;
   int64_t allocated_bytes_ = 0;
-  std::vector<int32_t> scratch_;  // labels read back for their check
+  std::vector<Persistent*> updated_;  // by the plan, where they are whole numbers
+  std::vector<int64_t> checked_;      // by check: the changes of its tensor when that was found right; -1 for never
+  std::vector<int32_t> scratch_;      // labels read back for their check
   std::unique_ptr<Recording> recording_;
 };
 

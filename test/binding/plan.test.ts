@@ -216,6 +216,25 @@ describe('labels and indices', () => {
     await expect(plan.step({ logits: range(6) })).rejects.toThrow('"labels"[1] is 7, expected 0 to 2');
   });
 
+  it('that another plan changes are checked at the next step', async () => {
+    const made = (counts: boolean) => {
+      const graph = new Graph();
+      const logits = graph.input('logits', [1, 2]);
+      const label = graph.state('label', [1], 'i32', 0);
+      if (counts) graph.appendUpdate('increment', [label], [label]);
+      return { graph, outputs: counts ? { label } : { loss: ops.crossEntropy(logits, label) } };
+    };
+    const [reader, writer] = [made(false), made(true)];
+    using plan = compile(reader.graph, { outputs: reader.outputs });
+    using other = compile(writer.graph, { outputs: writer.outputs, share: plan });
+    const logits = Float32Array.of(1, 2);
+    for (const label of [0, 1]) {
+      await plan.step({ logits });
+      expect((await other.step({ logits })).label).toEqual(Int32Array.of(label + 1));
+    }
+    await expect(plan.step({ logits })).rejects.toThrow('"label"[0] is 2, expected 0 to 1');
+  });
+
   it('in a const are checked by compile', () => {
     const graph = new Graph();
     const logits = graph.input('logits', [2, 3]);
