@@ -18,6 +18,7 @@ import { imageChannels, type NetworkSpec } from './evaluator';
 import { collectFeatureMaps } from './featureMaps';
 import { evaluate as scores } from './metrics';
 import { Trainer } from './trainer';
+import { SAMPLES_STEP } from './trainingGraph';
 import { startAt, transferWeights } from './transfer';
 
 export interface TrainHooks {
@@ -77,6 +78,8 @@ type EpochSummary = Omit<EpochEvent, 'testAccuracy' | 'validationAccuracy' | 'ev
 interface LoopState extends RunState {
   /** The epoch that is trained but whose evaluation was interrupted: a resumed run evaluates it first. */
   readonly unevaluated?: EpochSummary;
+  /** Names of the callbacks that were asked about that epoch. */
+  readonly asked?: readonly string[];
   /** Epochs finished, and the step at which the one in progress began. */
   readonly finished?: { readonly epochs: number; readonly step: number };
   /** States of the callbacks by name. */
@@ -97,6 +100,7 @@ interface Run {
   step: number;
   best: { accuracy: number; epoch: number };
   unevaluated: EpochSummary | undefined;
+  asked: readonly string[];
   finished: { epochs: number; step: number };
   stopped: boolean;
 }
@@ -107,10 +111,10 @@ function emit(run: Run, event: TrainEvent): void {
 }
 
 function stateOf(run: Run): LoopState {
-  const { config, spec, step, best, unevaluated, finished, stopped } = run;
+  const { config, spec, step, best, unevaluated, asked, finished, stopped } = run;
   const callbacks = Object.fromEntries(run.callbacks.map(({ name, state }) => [name, state]));
   const state = { config, spec, classNames: run.data.train.classes, step, best, finished, callbacks, stopped };
-  return unevaluated ? { ...state, unevaluated } : state;
+  return unevaluated ? { ...state, unevaluated, asked } : state;
 }
 
 async function evaluate(run: Run, data: ImageDataset): Promise<Evaluation> {
@@ -156,13 +160,18 @@ function lastRow(values: Float32Array, width: number): number[] {
   return Array.from(values.subarray(values.length - width));
 }
 
-/** Asks every callback; one that is aborted has changed nothing, and those before it are asked again after a resume. */
+/**
+ * Asks every callback once about an epoch. One that is aborted has changed nothing: after a resume it and those behind it
+ * are asked, while what those before it changed is in the checkpoint.
+ */
 async function callBack(run: Run, epoch: number): Promise<void> {
   const { trainer, hooks, data } = run;
   for (const callback of run.callbacks) {
+    if (run.asked.includes(callback.name)) continue;
     const context = { epoch: epoch + 1, trainer, data: data.train, signal: hooks.signal };
     const { stop, note } = await callback.afterEpoch(context);
     run.stopped ||= stop;
+    run.asked = [...run.asked, callback.name];
     if (note !== undefined) emit(run, { event: 'note', text: note });
   }
 }
@@ -181,6 +190,7 @@ async function finishEpoch(run: Run, epoch: number, summary: () => EpochSummary)
     evaluation: test,
   });
   run.unevaluated = undefined;
+  run.asked = [];
   run.finished = { epochs: epoch + 1, step: run.step };
   // Without a validation split the newest weights count as best: choosing by test accuracy would leak it.
   if (!validation || validation.accuracy > run.best.accuracy) {
@@ -225,6 +235,7 @@ async function openRun(config: TrainConfig, hooks: TrainHooks): Promise<Run> {
       ...{ config, spec, data, trainer, log, hooks, callbacks, step },
       best: state?.best ?? { accuracy: -1, epoch: -1 },
       unevaluated: state?.unevaluated,
+      asked: state?.asked ?? [],
       finished: state?.finished ?? { epochs: 0, step: 0 },
       stopped: state?.stopped ?? false,
     };
@@ -255,8 +266,12 @@ function checkResumable(path: string, before: TrainConfig, now: TrainConfig): vo
 
 /** Test metrics of the best weights. */
 async function finalEvaluation(run: Run): Promise<Evaluation> {
+  const { trainer } = run;
   const best = join(run.config.out, 'best.safetensors');
-  await restore(best, run.trainer, (await loadCheckpoint(best)).tensors);
+  const { tensors } = await loadCheckpoint(best);
+  // Weights from before the first removal of samples have no counter of the samples that are left.
+  const counter = (await trainer.readState())[SAMPLES_STEP];
+  await restore(best, trainer, counter ? { [SAMPLES_STEP]: counter, ...tensors } : tensors);
   return evaluate(run, run.data.test);
 }
 

@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { FeatureDataset } from '../../src/data/types';
-import { CheckpointError } from '../../src/errors';
+import { AbortError, CheckpointError } from '../../src/errors';
 import { mlp } from '../../src/models';
 import type { TrainEvent } from '../../src/report/events';
-import { outlierRemoval } from '../../src/train/callbacks';
+import { type EpochContext, outlierRemoval } from '../../src/train/callbacks';
 import { loadCheckpoint } from '../../src/train/checkpoint';
+import { evaluate as evaluateRun } from '../../src/train/evaluate';
 import { train } from '../../src/train/train';
 import { Trainer } from '../../src/train/trainer';
 import { transferWeights } from '../../src/train/transfer';
@@ -102,6 +103,48 @@ describe('a run that removes samples', () => {
     for (const [name, { data }] of Object.entries(a!.tensors)) {
       expect(Buffer.from(b!.tensors[name]!.data.buffer).equals(Buffer.from(data.buffer)), name).toBe(true);
     }
+  }, 60_000);
+
+  it('ends with the best weights, also those from before the first removal', async () => {
+    const out = join(folder, 'late');
+    const late = { ...settings, epochs: 5, seed: 5, lr: 0.03, schedule: 'constant', removeFrom: 3, out } as const;
+    const end = await train(late, { onEvent: () => {} });
+    const [best, last] = await Promise.all(
+      ['best', 'last'].map((name) => loadCheckpoint(join(out, `${name}.safetensors`))),
+    );
+    expect(best!.state.best.epoch).toBeLessThan(2);
+    expect([best, last].map((saved) => 'samples/step' in saved!.tensors)).toEqual([false, true]);
+    expect(end.interrupted).toBe(false);
+    expect((await evaluateRun(out, { data: late.data, split: 'test' })).accuracy).toBe(end.testAccuracy);
+  }, 60_000);
+
+  it('asks no callback twice about an epoch when a later one is aborted', async () => {
+    const [whole, parts] = [join(folder, 'asked'), join(folder, 'asked-parts')];
+    const once = { ...settings, epochs: 2, removeEvery: 5 };
+    const slow = (abort: () => void) => ({
+      name: 'slow',
+      state: null,
+      resume: async () => {},
+      afterEpoch: async ({ signal }: EpochContext) => {
+        abort();
+        if (signal?.aborted) throw new AbortError('[slow] aborted', 0);
+        return { stop: false };
+      },
+    });
+    const callbacks = [slow(() => {})];
+    await train({ ...once, out: whole }, { onEvent: () => {}, callbacks });
+    const stop = new AbortController();
+    const aborted = [slow(() => stop.abort())];
+    const hooks = { onEvent: () => {}, callbacks: aborted, signal: stop.signal };
+    expect(await train({ ...once, out: parts }, hooks)).toMatchObject({ interrupted: true, epoch: 0 });
+    const events: TrainEvent[] = [];
+    await train({ ...once, out: parts, resume: true }, { onEvent: (event) => events.push(event), callbacks });
+    const [a, b] = await Promise.all([whole, parts].map((run) => loadCheckpoint(join(run, 'last.safetensors'))));
+    const { callbacks: states } = a!.state as unknown as { callbacks: Record<string, { records: unknown[] }> };
+    expect(states.distributionRemoval!.records.length).toBe(1);
+    expect(b!.state).toMatchObject({ step: a!.state.step, callbacks: states });
+    expect(events.filter((event) => event.event === 'note' && event.text.includes('removed'))).toEqual([]);
+    expect(b!.tensors).toEqual(a!.tensors);
   }, 60_000);
 
   it('that a callback ended stays ended when resumed', async () => {
