@@ -97,7 +97,8 @@ export interface PersistentInfo {
 
 export type StepResult = Record<string, TensorData>;
 
-const ARRAY_OF = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
+/** The typed array of each type of tensor. */
+export const ARRAY_OF = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
 
 /** The caller's frames, kept until native work answers. */
 interface Site {
@@ -157,7 +158,8 @@ function checkGraph(op: string, graph: unknown): asserts graph is Graph {
   if (!(graph instanceof Graph)) throw new ArgumentError(`[${op}] expected a graph, got ${describeValue(graph)}`);
 }
 
-function describeValue(value: unknown): string {
+/** A value in an error message, objects by their class. */
+export function describeValue(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (typeof value === 'object') return value.constructor?.name ?? 'an object';
   return typeof value === 'string' ? `"${value}"` : `${typeof value} ${String(value)}`;
@@ -362,6 +364,36 @@ export class Plan {
     checkData('write', name, info, data);
     try {
       await this.#native.write(name, data);
+    } catch (error) {
+      throw typed(error, site);
+    }
+  }
+
+  /** Copies of all params and states, as they are at one point in time: after everything queued so far. */
+  async readAll(): Promise<Record<string, TensorData>> {
+    const site = siteOf(this.readAll);
+    this.#checkAlive('readAll');
+    const names = [...this.#persistent.keys()];
+    try {
+      // All reads are queued before anything else can be.
+      const values = await Promise.all(names.map((name) => this.#native.read(name)));
+      return Object.fromEntries(names.map((name, index) => [name, values[index] as TensorData]));
+    } catch (error) {
+      throw typed(error, site);
+    }
+  }
+
+  /**
+   * Replaces several params and states at one point in time, after everything queued so far. All are checked first, so a
+   * wrong name or array leaves all of them as they are. `values` are copied before this returns.
+   */
+  async writeAll(values: Readonly<Record<string, TensorData>>): Promise<void> {
+    const site = siteOf(this.writeAll);
+    this.#checkAlive('writeAll');
+    const entries = Object.entries(values);
+    for (const [name, data] of entries) checkData('writeAll', name, this.#named('writeAll', name), data);
+    try {
+      await Promise.all(entries.map(([name, data]) => this.#native.write(name, data)));
     } catch (error) {
       throw typed(error, site);
     }

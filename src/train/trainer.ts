@@ -149,15 +149,19 @@ export class Trainer {
     this.#inference.clear();
   }
 
-  /** Everything a checkpoint holds: parameters, optimiser moments, running statistics and the step counter. */
+  /**
+   * Everything a checkpoint holds: parameters, optimiser moments, running statistics and the step counter, all of the step
+   * that was queued last.
+   */
   async readState(): Promise<Record<string, { shape: readonly number[]; data: TensorData }>> {
-    const state: Record<string, { shape: readonly number[]; data: TensorData }> = {};
-    for (const { name, shape } of this.plan.tensors()) state[name] = { shape, data: await this.plan.read(name) };
-    return state;
+    const { plan } = this;
+    const values = await plan.readAll();
+    return Object.fromEntries(plan.tensors().map(({ name, shape }) => [name, { shape, data: values[name]! }]));
   }
 
+  /** Replaces what `state` names, before the step that is queued next. Rejects with ArgumentError; nothing is changed then. */
   async writeState(state: Record<string, { data: TensorData }>): Promise<void> {
-    for (const [name, { data }] of Object.entries(state)) await this.plan.write(name, data);
+    await this.plan.writeAll(Object.fromEntries(Object.entries(state).map(([name, { data }]) => [name, data])));
   }
 
   dispose(): void {

@@ -192,6 +192,10 @@ describe('transfer', () => {
     const target = tinyTrainer('bp');
     const before = await target.readState();
     await expect(transferWeights(target, rest)).rejects.toThrow(/expected "second\/pointwise" of shape .* missing/);
+    const double = { ...gone!, data: Float64Array.from(gone!.data) };
+    const attempt = transferWeights(target, { ...rest, 'second/pointwise': double });
+    await expect(attempt).rejects.toThrow(CheckpointError);
+    await expect(attempt).rejects.toThrow(/"second\/pointwise" of shape .* it is a Float64Array/);
     expect(await target.readState()).toEqual(before);
     for (const trainer of [source, target]) trainer.dispose();
   });

@@ -96,6 +96,38 @@ describe('training', () => {
     trainer.dispose();
   });
 
+  it('reads its state as it was at one step, also beside steps that follow', async () => {
+    const trainer = tinyTrainer('bp');
+    const before = await trainer.readState();
+    const reading = trainer.readState();
+    const running = trainer.run(1);
+    expect(await reading).toEqual(before);
+    await running;
+    expect(await trainer.readState()).not.toEqual(before);
+    trainer.dispose();
+  });
+
+  it('writes all of a state or nothing', async () => {
+    const trainer = tinyTrainer('bp');
+    const before = await trainer.readState();
+    await trainer.run(1);
+    const after = await trainer.readState();
+    const { step, ...rest } = before;
+    for (const wrong of [
+      { nonsense: step! },
+      { step: { data: new Float32Array(1) } },
+      { step: { data: new Int32Array(2) } },
+    ]) {
+      await expect(trainer.writeState({ ...rest, ...wrong })).rejects.toThrow(ArgumentError);
+      expect(await trainer.readState()).toEqual(after);
+    }
+    const writing = trainer.writeState(before);
+    const reading = trainer.readState();
+    await writing;
+    expect(await reading).toEqual(before);
+    trainer.dispose();
+  });
+
   it('refuses a batch larger than the data', () => {
     expect(() => tinyTrainer('cka', { batch: 1000 })).toThrow(ArgumentError);
   });
