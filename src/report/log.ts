@@ -1,7 +1,8 @@
 // The written record of a run: args.json, metrics.jsonl (every event, one a line) and metrics.csv (steps and epochs).
 // The trainer is its only writer. The rule easy to break: metrics.jsonl is the record and metrics.csv is derived from
 // it, with a header fixed by the first row; on resume both are cut back to the checkpoint's step before anything new
-// is appended, so that a resumed run's record equals an uninterrupted one's.
+// is appended, so that nothing is told twice. Which steps have an event depends on the clock, as times do, and those
+// finished in the chunk that an interruption cut short have none; all else equals the record of an uninterrupted run.
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { ArgumentError, DataError } from '../errors';

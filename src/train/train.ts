@@ -13,7 +13,7 @@ import { writeReport } from '../report/report';
 import { type EpochCallback, outlierRemoval } from './callbacks';
 import { loadCheckpoint, type RunState, restore, saveCheckpoint } from './checkpoint';
 import { augmentationOf, objectiveOf, resolveConfig, scheduleOf, type TrainConfig } from './config';
-import { EpochTotals, mean, runSteps } from './epoch';
+import { type EpochSums, EpochTotals, mean, runSteps } from './epoch';
 import { imageChannels, type NetworkSpec } from './evaluator';
 import { collectFeatureMaps } from './featureMaps';
 import { evaluate as scores } from './metrics';
@@ -82,6 +82,8 @@ interface LoopState extends RunState {
   readonly asked?: readonly string[];
   /** Epochs finished, and the step at which the one in progress began. */
   readonly finished?: { readonly epochs: number; readonly step: number };
+  /** What the steps of the epoch in progress came to. */
+  readonly sums?: EpochSums;
   /** States of the callbacks by name. */
   readonly callbacks?: Readonly<Record<string, unknown>>;
   /** A callback ended the run. */
@@ -102,6 +104,7 @@ interface Run {
   unevaluated: EpochSummary | undefined;
   asked: readonly string[];
   finished: { epochs: number; step: number };
+  sums: EpochSums | undefined;
   stopped: boolean;
 }
 
@@ -111,10 +114,10 @@ function emit(run: Run, event: TrainEvent): void {
 }
 
 function stateOf(run: Run): LoopState {
-  const { config, spec, step, best, unevaluated, asked, finished, stopped } = run;
+  const { config, spec, step, best, unevaluated, asked, finished, sums, stopped } = run;
   const callbacks = Object.fromEntries(run.callbacks.map(({ name, state }) => [name, state]));
   const state = { config, spec, classNames: run.data.train.classes, step, best, finished, callbacks, stopped };
-  return unevaluated ? { ...state, unevaluated, asked } : state;
+  return { ...state, ...(unevaluated ? { unevaluated, asked } : {}), ...(sums ? { sums } : {}) };
 }
 
 async function evaluate(run: Run, data: ImageDataset): Promise<Evaluation> {
@@ -176,15 +179,15 @@ async function callBack(run: Run, epoch: number): Promise<void> {
   }
 }
 
-async function finishEpoch(run: Run, epoch: number, summary: () => EpochSummary): Promise<true> {
+async function finishEpoch(run: Run, summary: EpochSummary): Promise<true> {
   const { data, config } = run;
+  const { epoch } = summary;
   const validation = data.validation ? await evaluate(run, data.validation) : undefined;
   const test = await evaluate(run, data.test);
-  const done = summary();
   await callBack(run, epoch);
   // The event goes first: a resume drops events that are newer than the checkpoint, but cannot make up a missing one.
   emit(run, {
-    ...done,
+    ...summary,
     testAccuracy: test.accuracy,
     ...(validation ? { validationAccuracy: validation.accuracy } : {}),
     evaluation: test,
@@ -237,9 +240,12 @@ async function openRun(config: TrainConfig, hooks: TrainHooks): Promise<Run> {
       unevaluated: state?.unevaluated,
       asked: state?.asked ?? [],
       finished: state?.finished ?? { epochs: 0, step: 0 },
+      sums: state?.sums,
       stopped: state?.stopped ?? false,
     };
-    for (const text of data.notes) emit(run, { event: 'note', text });
+    // A resumed run has them in its record.
+    const tell = saved ? hooks.onEvent : (event: TrainEvent) => emit(run, event);
+    for (const text of data.notes) tell({ event: 'note', text });
     if (config.resume && !saved) emit(run, { event: 'note', text: `no checkpoint in ${config.out}: starting anew` });
     return run;
   } catch (error) {
@@ -345,25 +351,26 @@ async function saveInterrupted(run: Run): Promise<void> {
 }
 
 /** Evaluates an epoch; false when the signal stopped it, with the state saved. It changes no weight. */
-async function evaluateEpoch(run: Run, epoch: number, summary: () => EpochSummary): Promise<boolean> {
-  if (await unlessAborted(finishEpoch(run, epoch, summary))) return true;
-  run.unevaluated = summary();
+async function evaluateEpoch(run: Run, summary: EpochSummary): Promise<boolean> {
+  if (await unlessAborted(finishEpoch(run, summary))) return true;
+  run.unevaluated = summary;
   await saveInterrupted(run);
   return false;
 }
 
 /** The epochs that are left; false when the signal stopped them, with the state saved. */
 async function runEpochs(run: Run): Promise<boolean> {
-  const { unevaluated } = run;
-  if (unevaluated && !(await evaluateEpoch(run, unevaluated.epoch, () => unevaluated))) return false;
+  if (run.unevaluated && !(await evaluateEpoch(run, run.unevaluated))) return false;
   while (run.finished.epochs < run.config.epochs && !run.stopped) {
     const epoch = run.finished.epochs;
-    const totals = new EpochTotals();
+    const totals = new EpochTotals(run.sums);
     if (!(await runEpoch(run, epoch, totals))) {
+      run.sums = totals.sums;
       await saveInterrupted(run);
       return false;
     }
-    if (!(await evaluateEpoch(run, epoch, () => summaryOf(run, epoch, totals)))) return false;
+    run.sums = undefined;
+    if (!(await evaluateEpoch(run, summaryOf(run, epoch, totals)))) return false;
   }
   return true;
 }

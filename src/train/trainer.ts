@@ -4,7 +4,6 @@ import { type CompileOptions, compile, type Plan } from '../compile';
 import { type Dataset, hasRows, select } from '../data/types';
 import { ArgumentError, DivergedError } from '../errors';
 import type { TensorData } from '../graph/graph';
-import { REPORT_COLUMNS } from '../objectives/attach';
 import { CompiledModel } from './compiledModel';
 import { crossEntropies, logitsOnly, predictClasses } from './evaluator';
 import { SAMPLES_STEP, type TrainerOptions, trainingGraph } from './trainingGraph';
@@ -172,18 +171,4 @@ export class Trainer {
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
-
-/** Mean over steps of each unit's report, as objects keyed by REPORT_COLUMNS. */
-export function meanReports(reports: Float32Array, units: number): Record<(typeof REPORT_COLUMNS)[number], number>[] {
-  const columns = REPORT_COLUMNS.length;
-  const steps = units === 0 ? 0 : reports.length / (units * columns);
-  return Array.from({ length: units }, (_, unit) => {
-    const entries = REPORT_COLUMNS.map((column, index) => {
-      let sum = 0;
-      for (let step = 0; step < steps; step += 1) sum += reports[(step * units + unit) * columns + index]!;
-      return [column, sum / Math.max(1, steps)];
-    });
-    return Object.fromEntries(entries);
-  });
 }

@@ -8,7 +8,7 @@ import { ArgumentError, CheckpointError, DivergedError } from '../../src/errors'
 import type { ObjectiveName } from '../../src/objectives/options';
 import { loadCheckpoint, restore, saveCheckpoint } from '../../src/train/checkpoint';
 import { resolveConfig } from '../../src/train/config';
-import { meanReports } from '../../src/train/trainer';
+import { EpochTotals } from '../../src/train/epoch';
 import { objective, stripeDataset, tinyTrainer } from './fixtures';
 import trajectories from './trajectories.json';
 
@@ -77,14 +77,40 @@ describe('training', () => {
 
   it('reports each unit by name, with an effective rank of at least 1', async () => {
     const trainer = tinyTrainer('cka');
-    const { reports } = await trainer.run(3);
+    const totals = new EpochTotals();
+    totals.add(await trainer.run(3));
     expect(trainer.reportNames).toEqual(['first', 'second']);
-    for (const report of meanReports(reports, 2)) {
+    const { units } = totals.means(trainer);
+    expect(units.map(({ name }) => name)).toEqual(['first', 'second']);
+    for (const report of units) {
       expect(report.effectiveRank).toBeGreaterThanOrEqual(1);
       expect(report.ckaY).toBeGreaterThan(0);
       expect(report.ckaY).toBeLessThanOrEqual(1);
     }
     trainer.dispose();
+  });
+
+  it('sums an epoch to the same bits in any chunks, also over an interruption', async () => {
+    const chunked = async (chunks: readonly number[], interrupt: boolean) => {
+      using trainer = tinyTrainer('cka');
+      let totals = new EpochTotals();
+      for (const steps of chunks) {
+        totals.add(await trainer.run(steps));
+        if (interrupt) totals = new EpochTotals(JSON.parse(JSON.stringify(totals.sums)));
+      }
+      const { seconds, imagesPerSecond, ...means } = totals.means(trainer);
+      expect(imagesPerSecond).toBeCloseTo((6 * trainer.batch) / seconds, 3);
+      return means;
+    };
+    using trainer = tinyTrainer('cka');
+    const { losses, accuracy, reports } = await trainer.run(6);
+    const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    const whole = await chunked([6], false);
+    expect(whole.loss).toBe(mean([...losses]));
+    expect(whole.trainAccuracy).toBe(mean([...accuracy]));
+    expect(whole.units[1]!.ckaY).toBe(mean([...reports].filter((_, at) => at % 16 === 8 + 6)));
+    expect(await chunked([1, 2, 3], false)).toEqual(whole);
+    expect(await chunked([4, 2], true)).toEqual(whole);
   });
 
   it('stops with the name of the unit whose loss is not finite', async () => {
