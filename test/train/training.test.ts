@@ -3,12 +3,15 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { ArgumentError, CheckpointError, DivergedError } from '../../src/errors';
 import type { ObjectiveName } from '../../src/objectives/options';
+import { readEvents } from '../../src/report/log';
 import { loadCheckpoint, restore, saveCheckpoint } from '../../src/train/checkpoint';
 import { resolveConfig } from '../../src/train/config';
 import { EpochTotals } from '../../src/train/epoch';
+import { train } from '../../src/train/train';
+import { Trainer } from '../../src/train/trainer';
 import { objective, stripeDataset, tinyTrainer } from './fixtures';
 import trajectories from './trajectories.json';
 
@@ -152,6 +155,30 @@ describe('training', () => {
     await writing;
     expect(await reading).toEqual(before);
     trainer.dispose();
+  });
+
+  it('takes the seconds of an epoch without those of its evaluation', async () => {
+    let clock = 0;
+    const taking = (milliseconds: number, method: 'run' | 'predict'): void => {
+      const work = Trainer.prototype[method] as (...args: unknown[]) => Promise<unknown>;
+      vi.spyOn(Trainer.prototype, method).mockImplementation(async function (this: Trainer, ...args: unknown[]) {
+        clock += milliseconds;
+        return (await work.apply(this, args)) as never;
+      });
+    };
+    const out = join(folder, 'seconds');
+    try {
+      taking(2000, 'run');
+      taking(50_000, 'predict');
+      vi.spyOn(performance, 'now').mockImplementation(() => clock);
+      const settings = { data: 'synthetic:120', model: 'denseFpn1', input: [8, 8] as const, epochs: 1, batch: 32, out };
+      await train(settings, { onEvent: () => {} });
+    } finally {
+      vi.restoreAllMocks();
+    }
+    const [epoch] = readEvents(join(out, 'metrics.jsonl')).filter((event) => event.event === 'epoch');
+    // Chunks of one step, as each takes longer than a chunk should.
+    expect(epoch).toMatchObject({ seconds: 2 * epoch!.step, imagesPerSecond: 16 });
   });
 
   it('refuses a batch larger than the data', () => {
