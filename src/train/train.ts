@@ -210,6 +210,9 @@ function callbacksOf(config: TrainConfig, data: ImageDataset, hooks: TrainHooks)
   return [...removal, ...(hooks.callbacks ?? [])];
 }
 
+/** What a new run removes of an earlier one in its folder, whose settings it replaces: no one is to take them for its own. */
+const OUTCOMES = ['best.safetensors', 'last.safetensors', 'report.html'];
+
 /** Opens or resumes the run's folder. */
 async function openRun(config: TrainConfig, hooks: TrainHooks): Promise<Run> {
   const last = join(config.out, 'last.safetensors');
@@ -223,6 +226,7 @@ async function openRun(config: TrainConfig, hooks: TrainHooks): Promise<Run> {
   const spec = networkSpec(config, data.train, known);
   mkdirSync(config.out, { recursive: true });
   const trainer = createTrainer(config, spec, data.train);
+  let log: RunLog | undefined;
   try {
     const state = saved?.state as LoopState | undefined;
     const callbacks = callbacksOf(config, data.train, hooks);
@@ -233,7 +237,8 @@ async function openRun(config: TrainConfig, hooks: TrainHooks): Promise<Run> {
     if (saved) await restore(last, trainer, saved.tensors);
     else if (start) await transferWeights(trainer, start.weights, { from: config.init! });
     const step = state?.step ?? 0;
-    const log = new RunLog(config.out, { resume: saved !== undefined, step, args: config });
+    if (!saved) for (const name of OUTCOMES) rmSync(join(config.out, name), { force: true });
+    log = new RunLog(config.out, { resume: saved !== undefined, step, args: config });
     const run: Run = {
       ...{ config, spec, data, trainer, log, hooks, callbacks, step },
       best: state?.best ?? { accuracy: -1, epoch: -1 },
@@ -249,8 +254,16 @@ async function openRun(config: TrainConfig, hooks: TrainHooks): Promise<Run> {
     if (config.resume && !saved) emit(run, { event: 'note', text: `no checkpoint in ${config.out}: starting anew` });
     return run;
   } catch (error) {
-    trainer.dispose();
+    closeBoth(log, trainer);
     throw error;
+  }
+}
+
+function closeBoth(log: RunLog | undefined, trainer: Trainer): void {
+  try {
+    log?.close();
+  } finally {
+    trainer.dispose();
   }
 }
 
@@ -346,8 +359,6 @@ async function unlessAborted<T>(work: Promise<T>): Promise<T | undefined> {
 /** Saves what a resumed run goes on from. */
 async function saveInterrupted(run: Run): Promise<void> {
   await saveCheckpoint(join(run.config.out, 'last.safetensors'), run.trainer, stateOf(run));
-  // No epoch is evaluated yet, so this could only be what an earlier run left in the folder.
-  if (run.best.epoch < 0) rmSync(join(run.config.out, 'best.safetensors'), { force: true });
 }
 
 /** Evaluates an epoch; false when the signal stopped it, with the state saved. It changes no weight. */
@@ -391,7 +402,6 @@ export async function train(settings: TrainSettings, hooks: TrainHooks): Promise
     if (evaluation) await report(run, evaluation);
     return end;
   } finally {
-    run.log.close();
-    run.trainer.dispose();
+    closeBoth(run.log, run.trainer);
   }
 }
