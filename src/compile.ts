@@ -63,7 +63,10 @@ export interface AnalyzeOptions {
 export type Precision = 'float32' | 'bf16';
 
 export interface CompileOptions extends AnalyzeOptions {
-  /** A plan whose params and states of the same name are used instead of fresh ones, and whose thread runs this one. */
+  /**
+   * A plan whose params and states of the same name are used instead of fresh ones, and whose thread and device run this
+   * one, at its precision: options about these may be left out, and must be that plan's own where they are given.
+   */
   share?: Plan;
 }
 
@@ -256,6 +259,8 @@ export class Plan {
   readonly #outputs: readonly string[];
   readonly #inputs: readonly TensorInfo[];
   readonly #persistent: ReadonlyMap<string, PersistentInfo>;
+  /** As asked for; those of the plan that this one shares with. */
+  readonly #placement: NativeOptions;
   #disposed = false;
 
   /** Use compile(). */
@@ -276,6 +281,8 @@ export class Plan {
     );
     try {
       const wanted = optionsFor('compile', options);
+      if (share) share.#checkPlacement(options);
+      this.#placement = share ? share.#placement : wanted;
       unpackKernels(wanted.device);
       this.#native = new (native().Plan)(
         wireOf(graph, outputs, (name) => (share ? share.#persistent.has(name) : false)),
@@ -417,6 +424,23 @@ export class Plan {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** Refuses options of a plan that shares with this one and would run elsewhere or otherwise. */
+  #checkPlacement(options: CompileOptions): void {
+    this.#checkAlive('compile');
+    const { device, isa, threads, precision } = this.#native.describe();
+    const { deviceIndex, memoryLimit, tf32 } = this.#placement;
+    // What a device ignores makes no difference.
+    const own =
+      device === 'cpu' ? { device, isa, threads, precision } : { device, precision, deviceIndex, memoryLimit, tf32 };
+    for (const [name, value] of Object.entries(own)) {
+      const asked = options[name as keyof AnalyzeOptions];
+      if (asked === undefined || asked === 'auto' || asked === value) continue;
+      throw new ArgumentError(
+        `[compile] ${name} is ${describeValue(value)} in the shared plan, got ${describeValue(asked)}`,
+      );
+    }
   }
 
   #checkAlive(op: string): void {

@@ -12,7 +12,7 @@ import { RunLog, readEvents } from '../report/log';
 import { writeReport } from '../report/report';
 import { type EpochCallback, outlierRemoval } from './callbacks';
 import { loadCheckpoint, type RunState, restore, saveCheckpoint } from './checkpoint';
-import { augmentationOf, objectiveOf, resolveConfig, scheduleOf, type TrainConfig } from './config';
+import { augmentationOf, checkNames, objectiveOf, resolveConfig, scheduleOf, type TrainConfig } from './config';
 import { type EpochSums, EpochTotals, mean, runSteps } from './epoch';
 import { imageChannels, type NetworkSpec } from './evaluator';
 import { collectFeatureMaps } from './featureMaps';
@@ -392,6 +392,7 @@ async function runEpochs(run: Run): Promise<boolean> {
  * result marked `interrupted`; it then has no evaluation and no report.
  */
 export async function train(settings: TrainSettings, hooks: TrainHooks): Promise<EndEvent> {
+  checkNames(settings);
   const config = resolveConfig(settings);
   const started = performance.now();
   const run = await openRun(config, hooks);

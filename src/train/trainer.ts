@@ -29,6 +29,8 @@ export class Trainer {
   readonly #options: TrainerOptions;
   /** By size of the images. */
   readonly #inference = new Map<string, CompiledModel>();
+  /** Those in progress, which may need several calls of a model. */
+  readonly #predictions = new Set<Promise<unknown>>();
   #plan: Plan;
   #samples: Uint32Array;
 
@@ -79,8 +81,12 @@ export class Trainer {
     const before = this.#plan;
     this.#plan = compile(graph, { outputs, share: before });
     this.#samples = Uint32Array.from(samples);
-    // Those of inference have their weights from the plan that goes.
-    this.#disposeInference();
+    // Those of inference have their weights from the plan that goes. Predictions in progress end with it.
+    const old = [...this.#inference.values()];
+    this.#inference.clear();
+    void Promise.allSettled(this.#predictions).then(() => {
+      for (const inference of old) inference.dispose();
+    });
     before.dispose();
     await this.#plan.write(SAMPLES_STEP, new Int32Array(1));
   }
@@ -116,12 +122,21 @@ export class Trainer {
 
   /** Class predicted for each sample of `data`, with running statistics and the current weights. */
   async predict(data: Dataset, options: { signal?: AbortSignal } = {}): Promise<Int32Array> {
-    return predictClasses(this.#inferenceFor(data), data, options);
+    return this.#predicting(predictClasses(this.#inferenceFor(data), data, options));
   }
 
   /** Cross-entropy of each sample of `data`, in nats, with running statistics and the current weights. */
   async errors(data: Dataset, options: { signal?: AbortSignal } = {}): Promise<Float64Array> {
-    return crossEntropies(this.#inferenceFor(data), data, options);
+    return this.#predicting(crossEntropies(this.#inferenceFor(data), data, options));
+  }
+
+  async #predicting<T>(work: Promise<T>): Promise<T> {
+    this.#predictions.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#predictions.delete(work);
+    }
   }
 
   #inferenceFor(data: Dataset): CompiledModel {

@@ -224,10 +224,20 @@ describe('training', () => {
     ['threads', { threads: 0 }],
     ['threads', { threads: 257 }],
     ['limit', { limit: 0 }],
-    ['labelSmoothing', { labelSmoothing: 2 }],
+    ['labelSmoothing', { labelSmoothing: 1 }],
+    ['groups', { groups: -2 }],
     ['input', { input: [4, 4] as const }],
   ])('refuses a bad %s: %j', (name, bad) => {
     expect(() => resolveConfig({ data: 'synthetic', ...bad })).toThrow(ArgumentError);
     expect(() => resolveConfig({ data: 'synthetic', ...bad })).toThrow(name);
+  });
+
+  it('refuses a setting that there is not, before any data is read', async () => {
+    const settings = { data: join(folder, 'nowhere'), out: join(folder, 'unknown'), learningRate: 5 };
+    await expect(train(settings, { onEvent: () => {} })).rejects.toThrow('[train] there is no setting "learningRate"');
+  });
+
+  it.each([-2, Number.NaN, 1.5])('refuses %s groups of channels', (groups) => {
+    expect(() => tinyTrainer('phsic', { objective: objective('phsic', { groups }) })).toThrow(ArgumentError);
   });
 });
