@@ -63,7 +63,10 @@ export interface AnalyzeOptions {
 export type Precision = 'float32' | 'bf16';
 
 export interface CompileOptions extends AnalyzeOptions {
-  /** A plan whose params and states of the same name are used instead of fresh ones, and whose thread runs this one. */
+  /**
+   * A plan whose params and states of the same name are used instead of fresh ones, and whose thread and device run this
+   * one, at its precision: options about these may be left out, and must be that plan's own where they are given.
+   */
   share?: Plan;
 }
 
@@ -97,7 +100,8 @@ export interface PersistentInfo {
 
 export type StepResult = Record<string, TensorData>;
 
-const ARRAY_OF = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
+/** The typed array of each type of tensor. */
+export const ARRAY_OF = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const;
 
 /** The caller's frames, kept until native work answers. */
 interface Site {
@@ -157,7 +161,8 @@ function checkGraph(op: string, graph: unknown): asserts graph is Graph {
   if (!(graph instanceof Graph)) throw new ArgumentError(`[${op}] expected a graph, got ${describeValue(graph)}`);
 }
 
-function describeValue(value: unknown): string {
+/** A value in an error message, objects by their class. */
+export function describeValue(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (typeof value === 'object') return value.constructor?.name ?? 'an object';
   return typeof value === 'string' ? `"${value}"` : `${typeof value} ${String(value)}`;
@@ -254,6 +259,8 @@ export class Plan {
   readonly #outputs: readonly string[];
   readonly #inputs: readonly TensorInfo[];
   readonly #persistent: ReadonlyMap<string, PersistentInfo>;
+  /** As asked for; those of the plan that this one shares with. */
+  readonly #placement: NativeOptions;
   #disposed = false;
 
   /** Use compile(). */
@@ -274,6 +281,8 @@ export class Plan {
     );
     try {
       const wanted = optionsFor('compile', options);
+      if (share) share.#checkPlacement(options);
+      this.#placement = share ? share.#placement : wanted;
       unpackKernels(wanted.device);
       this.#native = new (native().Plan)(
         wireOf(graph, outputs, (name) => (share ? share.#persistent.has(name) : false)),
@@ -367,6 +376,36 @@ export class Plan {
     }
   }
 
+  /** Copies of all params and states, as they are at one point in time: after everything queued so far. */
+  async readAll(): Promise<Record<string, TensorData>> {
+    const site = siteOf(this.readAll);
+    this.#checkAlive('readAll');
+    const names = [...this.#persistent.keys()];
+    try {
+      // All reads are queued before anything else can be.
+      const values = await Promise.all(names.map((name) => this.#native.read(name)));
+      return Object.fromEntries(names.map((name, index) => [name, values[index] as TensorData]));
+    } catch (error) {
+      throw typed(error, site);
+    }
+  }
+
+  /**
+   * Replaces several params and states at one point in time, after everything queued so far. All are checked first, so a
+   * wrong name or array leaves all of them as they are. `values` are copied before this returns.
+   */
+  async writeAll(values: Readonly<Record<string, TensorData>>): Promise<void> {
+    const site = siteOf(this.writeAll);
+    this.#checkAlive('writeAll');
+    const entries = Object.entries(values);
+    for (const [name, data] of entries) checkData('writeAll', name, this.#named('writeAll', name), data);
+    try {
+      await Promise.all(entries.map(([name, data]) => this.#native.write(name, data)));
+    } catch (error) {
+      throw typed(error, site);
+    }
+  }
+
   /** The params and states. */
   tensors(): PersistentInfo[] {
     return [...this.#persistent.values()];
@@ -385,6 +424,23 @@ export class Plan {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** Refuses options of a plan that shares with this one and would run elsewhere or otherwise. */
+  #checkPlacement(options: CompileOptions): void {
+    this.#checkAlive('compile');
+    const { device, isa, threads, precision } = this.#native.describe();
+    const { deviceIndex, memoryLimit, tf32 } = this.#placement;
+    // What a device ignores makes no difference.
+    const own =
+      device === 'cpu' ? { device, isa, threads, precision } : { device, precision, deviceIndex, memoryLimit, tf32 };
+    for (const [name, value] of Object.entries(own)) {
+      const asked = options[name as keyof AnalyzeOptions];
+      if (asked === undefined || asked === 'auto' || asked === value) continue;
+      throw new ArgumentError(
+        `[compile] ${name} is ${describeValue(value)} in the shared plan, got ${describeValue(asked)}`,
+      );
+    }
   }
 
   #checkAlive(op: string): void {

@@ -20,7 +20,8 @@ export interface GradOptions {
 /**
  * d sum(seed * loss) / d each tensor of `wrt`, shaped as that tensor; zeros for one the loss does not depend on.
  * Only operations between a tensor of `wrt` and the loss get gradient nodes. Throws a GraphError when one of them has no
- * rule (a second derivative, for instance), or when a value the gradient needs has been updated since it was used.
+ * rule (a second derivative, for instance), when the loss depends on `wrt` through an operand that a rule takes as constant
+ * (running statistics, class weights, an objective's kernels), or when a value the gradient needs has been updated since it was used.
  * Operations in `stops` count as constants: nothing passes through them.
  */
 export function grad(loss: Tensor, wrt: readonly Tensor[], options?: GradOptions): Tensor[] {

@@ -1,5 +1,6 @@
 // What an objective looks at: a unit's output pooled, normalised, grouped and flattened to [m, d], and the kernel
 // matrices of the batch, which all units share. Called by attach.ts.
+import { ArgumentError } from '../errors';
 import type { Tensor } from '../graph/graph';
 import * as ops from '../graph/ops';
 import { constantVector, poolTo } from '../layers/normalize';
@@ -32,10 +33,13 @@ export function standardize(z: Tensor): Tensor {
   });
 }
 
-/** Mean square of each group of channels: [..., C] -> [..., groups]. */
+/** Mean square of each group of channels: [..., C] -> [..., groups]; z itself where C is no larger multiple of groups. */
 function groupChannels(z: Tensor, groups: number): Tensor {
+  if (!Number.isSafeInteger(groups) || groups < 0) {
+    throw new ArgumentError(`[objective] groups is an integer of 0 or more, got ${String(groups)}`);
+  }
   const channels = z.shape.at(-1)!;
-  if (groups <= 0 || groups >= channels || channels % groups !== 0) return z;
+  if (groups === 0 || groups >= channels || channels % groups !== 0) return z;
   const split = ops.reshape(z, [...z.shape.slice(0, -1), groups, channels / groups]);
   return ops.reduceMean(ops.square(split), { axes: [split.shape.length - 1] });
 }

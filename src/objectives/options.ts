@@ -22,13 +22,16 @@ export interface ObjectiveOptions {
   readonly sigma: number;
   /** Cells a side the features are average-pooled to before the Gram; 0: no pooling. */
   readonly pool: number;
-  /** Groups of channels whose mean square stands for them (Pogodin and Latham 2020); 0: no grouping. */
+  /**
+   * Groups of channels whose mean square stands for them (Pogodin and Latham 2020), in a unit whose channels are a larger
+   * multiple of it; the others are not grouped. 0: no grouping.
+   */
   readonly groups: number;
   /** Normalise each feature channel over the batch before the Gram. Off only to reproduce the papers' plain form. */
   readonly normalize: boolean;
   /** Regulariser of nhsic's inverse. */
   readonly epsilon: number;
-  /** Smoothing of the labels in every cross-entropy. */
+  /** Smoothing of the labels in every cross-entropy, 0 to below 1. */
   readonly labelSmoothing: number;
 }
 

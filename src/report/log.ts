@@ -1,8 +1,19 @@
 // The written record of a run: args.json, metrics.jsonl (every event, one a line) and metrics.csv (steps and epochs).
 // The trainer is its only writer. The rule easy to break: metrics.jsonl is the record and metrics.csv is derived from
 // it, with a header fixed by the first row; on resume both are cut back to the checkpoint's step before anything new
-// is appended, so that a resumed run's record equals an uninterrupted one's.
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+// is appended, so that nothing is told twice. Which steps have an event depends on the clock, as times do, and those
+// finished in the chunk that an interruption cut short have none; all else equals the record of an uninterrupted run.
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { ArgumentError, DataError } from '../errors';
 import type { EpochEvent, StepEvent, TrainEvent, UnitMetrics } from './events';
@@ -37,10 +48,13 @@ export function writeWhole(path: string, content: string | Uint8Array): void {
     let written = 0;
     while (written < bytes.length) written += writeSync(file, bytes, written);
     fsyncSync(file);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
   } finally {
     closeSync(file);
   }
-  renameSync(temporary, path);
 }
 
 /**
@@ -138,7 +152,12 @@ export class RunLog {
     writeWhole(jsonl, kept.map((event) => `${JSON.stringify(event)}\n`).join(''));
     writeWhole(join(dir, 'metrics.csv'), this.#csvOf(kept));
     this.#jsonl = openSync(jsonl, 'a');
-    this.#csv = openSync(join(dir, 'metrics.csv'), 'a');
+    try {
+      this.#csv = openSync(join(dir, 'metrics.csv'), 'a');
+    } catch (error) {
+      closeSync(this.#jsonl);
+      throw error;
+    }
   }
 
   /** Appends one event; it is on disk when an epoch, the run or the log ends. */
@@ -151,10 +170,13 @@ export class RunLog {
 
   close(): void {
     if (this.#closed) return;
-    this.#sync();
     this.#closed = true;
-    closeSync(this.#jsonl);
-    closeSync(this.#csv);
+    try {
+      this.#sync();
+    } finally {
+      closeSync(this.#jsonl);
+      closeSync(this.#csv);
+    }
   }
 
   #sync(): void {

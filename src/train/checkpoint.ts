@@ -67,9 +67,16 @@ export async function loadCheckpoint(path: string): Promise<{ state: RunState; t
   return { state, tensors: saved };
 }
 
+/** A run's files of weights; the first that is there answers for it. */
+const CHECKPOINTS = ['best.safetensors', 'last.safetensors'];
+
+export function holdsRun(folder: string): boolean {
+  return CHECKPOINTS.some((name) => existsSync(join(folder, name)));
+}
+
 /** The best weights of a run's folder, or the last ones when training was stopped before its first epoch. */
 export async function loadRun(run: string): Promise<SavedRun> {
-  for (const name of ['best.safetensors', 'last.safetensors']) {
+  for (const name of CHECKPOINTS) {
     const path = join(run, name);
     if (existsSync(path)) return { path, ...(await loadCheckpoint(path)) };
   }
@@ -86,7 +93,7 @@ function isListOf(value: unknown, accepts: (item: unknown) => boolean): value is
 }
 
 /** Throws a CheckpointError that names the first part of the metadata that is missing or not what a run writes. */
-function checkState(path: string, state: Partial<RunState> | null): void {
+export function checkState(path: string, state: Partial<RunState> | null): void {
   const { config, spec, classNames, step, best } = state ?? {};
   const perChannel = (list: readonly unknown[]): boolean => list.length === 1 || list.length === spec?.input[2];
   const need = (fits: boolean, name: string, expected: string): void => {

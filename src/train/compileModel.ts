@@ -27,13 +27,13 @@ export interface CompileModelOptions extends InferenceOptions {
 
 /** Writes a plan's parameters and states from `weights`, which came `from` there. */
 export async function writeWeights(plan: Plan, weights: Weights, from = 'the record'): Promise<void> {
-  const writes = plan.tensors().map(async ({ name, shape }) => {
+  const values = plan.tensors().map(({ name, shape }) => {
     const found = Object.hasOwn(weights, name) ? weights[name] : undefined;
     if (found?.shape.join('x') !== shape.join('x'))
       throw new CheckpointError(`[weights] ${from} lacks "${name}" of shape ${shape.join('x')}`);
-    await plan.write(name, found.data as TensorData);
+    return [name, found.data as TensorData] as const;
   });
-  await Promise.all(writes);
+  await plan.writeAll(Object.fromEntries(values));
 }
 
 /** The model with these weights, which came `from` there. */

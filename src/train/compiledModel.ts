@@ -81,7 +81,9 @@ function chunkFor(
   { device, isa, threads, precision }: PlanDescription,
 ): (InferenceGraph & { readonly count: number }) | undefined {
   const onCpu = device === 'cpu';
-  const placement = (onCpu ? { device, isa, threads, precision } : { device, precision }) as CompileOptions;
+  const { deviceIndex, memoryLimit, tf32 } = options;
+  const onDevice = onCpu ? { isa, threads } : { deviceIndex, memoryLimit, tf32 };
+  const placement = { device, precision, ...onDevice } as Omit<CompileOptions, 'outputs'>;
   const fitting = (count: number): ReturnType<typeof chunkFor> => {
     const made = graphFor(model, options, count);
     const { arenaBytes } = analyze(made.graph, { ...placement, outputs: made.outputs });
@@ -134,16 +136,9 @@ export class CompiledModel {
 
   /** Use compileModel(), which brings weights too. */
   constructor(model: ModelFunction, options: InferenceOptions) {
-    const { input, pixels, device, threads, isa, precision, share } = options;
+    const { input, classes: _classes, pixels, outputs: _outputs, ...placement } = options;
     this.#pixels = pixels !== undefined;
     this.#imageShape = [...(pixels?.size ?? input.slice(0, 2)), input[2]];
-    const placement = {
-      ...(device === undefined ? {} : { device }),
-      ...(threads === undefined ? {} : { threads }),
-      ...(isa === undefined ? {} : { isa }),
-      ...(precision === undefined ? {} : { precision }),
-      ...(share === undefined ? {} : { share }),
-    };
     const one = graphFor(model, options, 1);
     this.#single = compile(one.graph, { ...placement, outputs: one.outputs });
     this.#planFor = (count) => {

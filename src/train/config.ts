@@ -35,7 +35,10 @@ export interface TrainConfig {
   readonly seed: number;
   readonly threads?: number;
   readonly device: 'auto' | 'cpu' | 'cuda';
-  /** What products take their factors as; evaluation of the finished run is float32 always. */
+  /**
+   * What products take their factors as, in steps and in the run's own evaluations. A model loaded from the run takes
+   * float32 unless it is told otherwise.
+   */
   readonly precision: Precision;
   /** Use at most the first `limit` images of each split. */
   readonly limit?: number;
@@ -136,6 +139,19 @@ function inRange(name: string, value: unknown, low: number, high: number, intege
   }
 }
 
+const SETTINGS: readonly string[] = [
+  ...Object.keys(TRAIN_DEFAULTS),
+  ...(['data', 'threads', 'limit', 'input', 'channels', 'init'] satisfies (keyof TrainConfig)[]),
+];
+
+/** Throws ArgumentError for a setting that there is not. */
+export function checkNames(settings: object): void {
+  const unknown = Object.keys(settings).find((name) => !SETTINGS.includes(name));
+  if (unknown !== undefined) {
+    throw new ArgumentError(`[train] there is no setting "${unknown}"${nearest(unknown, SETTINGS)}`);
+  }
+}
+
 /** Fills the defaults and checks every setting. */
 export function resolveConfig(partial: Partial<TrainConfig> & Pick<TrainConfig, 'data'>): TrainConfig {
   const config: TrainConfig = { ...TRAIN_DEFAULTS, ...partial };
@@ -159,7 +175,7 @@ export function resolveConfig(partial: Partial<TrainConfig> & Pick<TrainConfig, 
   inRange('groups', config.groups, 0, 65536, true);
   inRange('warmup', config.warmup, 0, 1e9, true);
   inRange('weightDecay', config.weightDecay, 0, 1e3);
-  inRange('labelSmoothing', config.labelSmoothing, 0, 1);
+  inRange('labelSmoothing', config.labelSmoothing, 0, 0.999999);
   inRange('momentum', config.momentum, 0, 0.999999);
   inRange('decayEvery', config.decayEvery, 0, 1e6, true);
   inRange('decayFactor', config.decayFactor, 1e-9, 1);

@@ -1,6 +1,8 @@
 // Steps in chunks of about a second, and what they come to over an epoch. Called by train.ts and by recipes.
+
+import { REPORT_COLUMNS } from '../objectives/attach';
 import type { UnitMetrics } from '../report/events';
-import { meanReports, type StepsResult, type Trainer } from './trainer';
+import type { StepsResult, Trainer } from './trainer';
 
 /** Seconds between two chunks, about. */
 const CHUNK_SECONDS = 1;
@@ -46,28 +48,70 @@ export interface EpochMeans {
   readonly seconds: number;
 }
 
-/** Collects an epoch's chunks. */
+/** Sums over an epoch's steps; plain JSON, which a checkpoint keeps. */
+export interface EpochSums {
+  readonly steps: number;
+  readonly seconds: number;
+  /** Of every unit's loss, and how many losses that is. */
+  readonly loss: number;
+  readonly losses: number;
+  readonly accuracy: number;
+  /** [reported units][8] */
+  readonly reports: readonly number[];
+}
+
+const NO_SUMS: EpochSums = { steps: 0, seconds: 0, loss: 0, losses: 0, accuracy: 0, reports: [] };
+
+/** Adds value after value, so that the sum has the same bits however the values came in chunks. */
+function plus(sum: number, values: Float32Array): number {
+  return values.reduce((total, value) => total + value, sum);
+}
+
+/** Collects an epoch's chunks, from what those before an interruption came to. */
 export class EpochTotals {
-  readonly #results: StepsResult[] = [];
+  #sums: EpochSums;
   readonly #started = performance.now();
 
-  add(result: StepsResult): void {
-    this.#results.push(result);
+  constructor(before: EpochSums = NO_SUMS) {
+    this.#sums = before;
   }
 
-  means(trainer: Trainer): EpochMeans {
+  add({ steps, losses, accuracy, reports }: StepsResult): void {
+    const before = this.#sums;
+    const width = reports.length / steps;
+    const sums = Array.from({ length: width }, (_, column) => before.reports[column] ?? 0);
+    reports.forEach((value, at) => {
+      sums[at % width]! += value;
+    });
+    this.#sums = {
+      ...before,
+      steps: before.steps + steps,
+      loss: plus(before.loss, losses),
+      losses: before.losses + losses.length,
+      accuracy: plus(before.accuracy, accuracy),
+      reports: sums,
+    };
+  }
+
+  get sums(): EpochSums {
     const seconds = (performance.now() - this.#started) / 1000;
-    const steps = this.#results.reduce((sum, result) => sum + result.steps, 0);
-    const join = (key: 'losses' | 'reports' | 'accuracy'): Float32Array =>
-      Float32Array.from(this.#results.flatMap((result) => Array.from(result[key])));
-    const names = trainer.reportNames;
-    const units = meanReports(join('reports'), names.length).map((report, index) => ({
-      name: names[index]!,
-      ...report,
-    }));
+    return { ...this.#sums, seconds: this.#sums.seconds + seconds };
+  }
+
+  /** Means over the steps so far. */
+  means(trainer: Trainer): EpochMeans {
+    const { steps, seconds, loss, losses, accuracy, reports } = this.sums;
+    const columns = REPORT_COLUMNS.length;
+    const units = trainer.reportNames.map((name, unit) => {
+      const means = REPORT_COLUMNS.map((column, at) => [
+        column,
+        (reports[unit * columns + at] ?? 0) / Math.max(1, steps),
+      ]);
+      return { name, ...Object.fromEntries(means) } as UnitMetrics;
+    });
     return {
-      loss: mean(join('losses')),
-      trainAccuracy: mean(join('accuracy')),
+      loss: loss / Math.max(1, losses),
+      trainAccuracy: accuracy / Math.max(1, steps),
       units,
       imagesPerSecond: (steps * trainer.batch) / seconds,
       seconds,

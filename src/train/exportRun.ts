@@ -4,9 +4,10 @@
 import nodeFs from 'node:fs/promises';
 import { compile } from '../compile';
 import { writeAtomic } from '../data/atomicFile';
-import { CheckpointError, InterchangeError } from '../errors';
+import { ArgumentError, CheckpointError, InterchangeError } from '../errors';
 import { Graph, sizeOf, type Tensor, type TensorData } from '../graph/graph';
 import * as ops from '../graph/ops';
+import { describe } from '../graph/ops/check';
 import { exportOnnx } from '../interchange/onnx/export';
 import { type Comparison, compareWithRuntime } from '../interchange/onnx/runtime';
 import { modelNamed } from '../models';
@@ -155,9 +156,12 @@ async function asSafetensors(run: SavedRun, out: string): Promise<ExportedRun> {
 /**
  * Writes the best weights of a run's folder. The ONNX file has one input, `image` float32 [N,C,H,W] in 0..1, and the outputs
  * `logits` and `probabilities` [N,classes]; it is compared with ONNX Runtime where that is installed, and refused when
- * probabilities differ by more than 1e-4. Rejects with CheckpointError or InterchangeError.
+ * probabilities differ by more than 1e-4. Rejects with ArgumentError, CheckpointError or InterchangeError.
  */
 export async function exportRun(folder: string, { format, out }: ExportRunOptions): Promise<ExportedRun> {
+  if (!EXPORT_FORMATS.includes(format)) {
+    throw new ArgumentError(`[export] format is one of ${EXPORT_FORMATS.join(', ')}, got ${describe(format)}`);
+  }
   const run = await loadRun(folder);
   return format === 'onnx' ? asOnnx(run, out) : asSafetensors(run, out);
 }

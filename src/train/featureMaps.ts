@@ -1,6 +1,7 @@
 // Shallow, middle and final feature maps of one image (papers 000, Figures 1 to 3), for a run's report.
 import { compile, type Plan } from '../compile';
 import type { ImageDataset } from '../data/types';
+import { ArgumentError } from '../errors';
 import { Graph, type Tensor, type Unit } from '../graph/graph';
 import type { ModelFunction } from '../models';
 import { type Weights, writeWeights } from './compileModel';
@@ -26,13 +27,22 @@ export interface FeatureMaps {
   };
 }
 
-/** Nearest-neighbour resize of one image to the network's input, normalised as in training. */
+/** Nearest-neighbour resize of one image to the network's input, normalised as in training. Throws ArgumentError. */
 export function networkInput(
   data: Pick<ImageDataset, 'images' | 'height' | 'width' | 'channels'>,
   index: number,
   spec: NetworkSpec,
 ): Float32Array {
   const [height, width, channels] = spec.input;
+  const count = data.images.length / (data.height * data.width * data.channels);
+  if (!Number.isSafeInteger(index) || index < 0 || index >= count) {
+    throw new ArgumentError(`[networkInput] index is an integer from 0 to ${count - 1}, got ${index}`);
+  }
+  if (data.channels !== channels) {
+    throw new ArgumentError(
+      `[networkInput] the network reads images of ${channels} channels, those of the data have ${data.channels}`,
+    );
+  }
   const size = data.height * data.width * data.channels;
   const image = data.images.subarray(index * size, (index + 1) * size);
   const values = new Float32Array(height * width * channels);

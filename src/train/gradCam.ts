@@ -60,7 +60,8 @@ function best(logits: Float32Array): number {
 
 /**
  * Grad-CAM of image `index` of `data` for class `target`, by default the one the network says. Throws ArgumentError for a
- * unit that is not one of the network or has no maps, CheckpointError for weights that do not fit.
+ * unit that is not one of the network or has no maps, an image or a class that is not there, and images of other channels
+ * than the network reads, CheckpointError for weights that do not fit.
  */
 export async function gradCam(
   { model, spec, weights, unit: name }: GradCamOptions,
@@ -68,10 +69,15 @@ export async function gradCam(
   index: number,
   target?: number,
 ): Promise<GradCam> {
+  const { classes } = spec;
+  if (target !== undefined && !(Number.isSafeInteger(target) && target >= 0 && target < classes)) {
+    throw new ArgumentError(`[gradCam] target is an integer from 0 to ${classes - 1}, got ${target}`);
+  }
+  const image = networkInput(data, index, spec);
   const graph = new Graph({ training: false });
   const x = graph.input('image', [1, ...spec.input]);
-  const wanted = graph.input('target', [1, spec.classes]);
-  const logits = model(x, { classes: spec.classes });
+  const wanted = graph.input('target', [1, classes]);
+  const logits = model(x, { classes });
   const output = graph.units.find((one) => one.name === name)?.output;
   if (output?.shape.length !== 4) {
     const names = graph.units.filter((one) => one.output?.shape.length === 4).map((one) => one.name);
@@ -81,9 +87,7 @@ export async function gradCam(
   const plan = compile(graph, { outputs: { logits, activation: output, gradient: gradient! } });
   try {
     await writeWeights(plan, weights);
-    const image = networkInput(data, index, spec);
-    const oneHot = (k: number): Float32Array =>
-      Float32Array.from({ length: spec.classes }, (_, i) => (i === k ? 1 : 0));
+    const oneHot = (k: number): Float32Array => Float32Array.from({ length: classes }, (_, i) => (i === k ? 1 : 0));
     const run = (k: number) => plan.step({ image, target: oneHot(k) });
     const chosen = target ?? best((await run(0)).logits as Float32Array);
     const found = await run(chosen);

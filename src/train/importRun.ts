@@ -1,7 +1,6 @@
 // Weights of other tools as the folder of a run, which predict, eval and export then take like one that was trained here.
 // Behind `gramian import`. The rule easy to break: every tensor of the network must be in the file; a rest of initial values
 // would answer without a complaint.
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ArgumentError, InterchangeError } from '../errors';
@@ -10,7 +9,7 @@ import type { NamedTensors } from '../interchange/tensors';
 import { loadTfjsWeights } from '../interchange/tfjs';
 import { type ForeignTensors, fromTorchvision } from '../interchange/torchvision';
 import { FACE_API_EXPRESSIONS, FACE_API_PIXELS, modelNamed } from '../models';
-import { CHECKPOINT_FORMAT, type RunState } from './checkpoint';
+import { CHECKPOINT_FORMAT, checkState, holdsRun, type RunState } from './checkpoint';
 import { compileModel } from './compileModel';
 import { resolveConfig } from './config';
 import { loadSafetensors, saveSafetensors } from './safetensors';
@@ -85,7 +84,7 @@ function fail(file: string, reason: string): never {
 export async function importRun(file: string, options: ImportRunOptions): Promise<ImportedRun> {
   const { model, out } = options;
   const target = path.join(out, 'best.safetensors');
-  if (existsSync(target)) throw new ArgumentError(`[import] ${out} holds a run already; give another folder`);
+  if (holdsRun(out)) throw new ArgumentError(`[import] ${out} holds a run already; give another folder`);
   const source = SOURCES[model];
   const build = modelNamed(model);
   const tensors = await tensorsOf(file, model);
@@ -109,7 +108,12 @@ export async function importRun(file: string, options: ImportRunOptions): Promis
     step: 0,
     best: { accuracy: 0, epoch: -1 },
   };
-  await mkdir(out, { recursive: true });
+  try {
+    checkState(target, state);
+    await mkdir(out, { recursive: true });
+  } catch (cause) {
+    throw new ArgumentError(`[import] ${out} cannot become a run: ${(cause as Error).message}`, { cause });
+  }
   await saveSafetensors(target, kept, { format: CHECKPOINT_FORMAT, gramian: JSON.stringify(state) });
   const parameters = compiled.plan
     .tensors()

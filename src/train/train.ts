@@ -12,12 +12,13 @@ import { RunLog, readEvents } from '../report/log';
 import { writeReport } from '../report/report';
 import { type EpochCallback, outlierRemoval } from './callbacks';
 import { loadCheckpoint, type RunState, restore, saveCheckpoint } from './checkpoint';
-import { augmentationOf, objectiveOf, resolveConfig, scheduleOf, type TrainConfig } from './config';
-import { EpochTotals, mean, runSteps } from './epoch';
+import { augmentationOf, checkNames, objectiveOf, resolveConfig, scheduleOf, type TrainConfig } from './config';
+import { type EpochSums, EpochTotals, mean, runSteps } from './epoch';
 import { imageChannels, type NetworkSpec } from './evaluator';
 import { collectFeatureMaps } from './featureMaps';
 import { evaluate as scores } from './metrics';
 import { Trainer } from './trainer';
+import { SAMPLES_STEP } from './trainingGraph';
 import { startAt, transferWeights } from './transfer';
 
 export interface TrainHooks {
@@ -77,8 +78,12 @@ type EpochSummary = Omit<EpochEvent, 'testAccuracy' | 'validationAccuracy' | 'ev
 interface LoopState extends RunState {
   /** The epoch that is trained but whose evaluation was interrupted: a resumed run evaluates it first. */
   readonly unevaluated?: EpochSummary;
+  /** Names of the callbacks that were asked about that epoch. */
+  readonly asked?: readonly string[];
   /** Epochs finished, and the step at which the one in progress began. */
   readonly finished?: { readonly epochs: number; readonly step: number };
+  /** What the steps of the epoch in progress came to. */
+  readonly sums?: EpochSums;
   /** States of the callbacks by name. */
   readonly callbacks?: Readonly<Record<string, unknown>>;
   /** A callback ended the run. */
@@ -97,7 +102,9 @@ interface Run {
   step: number;
   best: { accuracy: number; epoch: number };
   unevaluated: EpochSummary | undefined;
+  asked: readonly string[];
   finished: { epochs: number; step: number };
+  sums: EpochSums | undefined;
   stopped: boolean;
 }
 
@@ -107,10 +114,10 @@ function emit(run: Run, event: TrainEvent): void {
 }
 
 function stateOf(run: Run): LoopState {
-  const { config, spec, step, best, unevaluated, finished, stopped } = run;
+  const { config, spec, step, best, unevaluated, asked, finished, sums, stopped } = run;
   const callbacks = Object.fromEntries(run.callbacks.map(({ name, state }) => [name, state]));
   const state = { config, spec, classNames: run.data.train.classes, step, best, finished, callbacks, stopped };
-  return unevaluated ? { ...state, unevaluated } : state;
+  return { ...state, ...(unevaluated ? { unevaluated, asked } : {}), ...(sums ? { sums } : {}) };
 }
 
 async function evaluate(run: Run, data: ImageDataset): Promise<Evaluation> {
@@ -156,31 +163,37 @@ function lastRow(values: Float32Array, width: number): number[] {
   return Array.from(values.subarray(values.length - width));
 }
 
-/** Asks every callback; one that is aborted has changed nothing, and those before it are asked again after a resume. */
+/**
+ * Asks every callback once about an epoch. One that is aborted has changed nothing: after a resume it and those behind it
+ * are asked, while what those before it changed is in the checkpoint.
+ */
 async function callBack(run: Run, epoch: number): Promise<void> {
   const { trainer, hooks, data } = run;
   for (const callback of run.callbacks) {
+    if (run.asked.includes(callback.name)) continue;
     const context = { epoch: epoch + 1, trainer, data: data.train, signal: hooks.signal };
     const { stop, note } = await callback.afterEpoch(context);
     run.stopped ||= stop;
+    run.asked = [...run.asked, callback.name];
     if (note !== undefined) emit(run, { event: 'note', text: note });
   }
 }
 
-async function finishEpoch(run: Run, epoch: number, summary: () => EpochSummary): Promise<true> {
+async function finishEpoch(run: Run, summary: EpochSummary): Promise<true> {
   const { data, config } = run;
+  const { epoch } = summary;
   const validation = data.validation ? await evaluate(run, data.validation) : undefined;
   const test = await evaluate(run, data.test);
-  const done = summary();
   await callBack(run, epoch);
   // The event goes first: a resume drops events that are newer than the checkpoint, but cannot make up a missing one.
   emit(run, {
-    ...done,
+    ...summary,
     testAccuracy: test.accuracy,
     ...(validation ? { validationAccuracy: validation.accuracy } : {}),
     evaluation: test,
   });
   run.unevaluated = undefined;
+  run.asked = [];
   run.finished = { epochs: epoch + 1, step: run.step };
   // Without a validation split the newest weights count as best: choosing by test accuracy would leak it.
   if (!validation || validation.accuracy > run.best.accuracy) {
@@ -197,6 +210,9 @@ function callbacksOf(config: TrainConfig, data: ImageDataset, hooks: TrainHooks)
   return [...removal, ...(hooks.callbacks ?? [])];
 }
 
+/** What a new run removes of an earlier one in its folder, whose settings it replaces: no one is to take them for its own. */
+const OUTCOMES = ['best.safetensors', 'last.safetensors', 'report.html'];
+
 /** Opens or resumes the run's folder. */
 async function openRun(config: TrainConfig, hooks: TrainHooks): Promise<Run> {
   const last = join(config.out, 'last.safetensors');
@@ -210,6 +226,7 @@ async function openRun(config: TrainConfig, hooks: TrainHooks): Promise<Run> {
   const spec = networkSpec(config, data.train, known);
   mkdirSync(config.out, { recursive: true });
   const trainer = createTrainer(config, spec, data.train);
+  let log: RunLog | undefined;
   try {
     const state = saved?.state as LoopState | undefined;
     const callbacks = callbacksOf(config, data.train, hooks);
@@ -220,20 +237,33 @@ async function openRun(config: TrainConfig, hooks: TrainHooks): Promise<Run> {
     if (saved) await restore(last, trainer, saved.tensors);
     else if (start) await transferWeights(trainer, start.weights, { from: config.init! });
     const step = state?.step ?? 0;
-    const log = new RunLog(config.out, { resume: saved !== undefined, step, args: config });
+    if (!saved) for (const name of OUTCOMES) rmSync(join(config.out, name), { force: true });
+    log = new RunLog(config.out, { resume: saved !== undefined, step, args: config });
     const run: Run = {
       ...{ config, spec, data, trainer, log, hooks, callbacks, step },
       best: state?.best ?? { accuracy: -1, epoch: -1 },
       unevaluated: state?.unevaluated,
+      asked: state?.asked ?? [],
       finished: state?.finished ?? { epochs: 0, step: 0 },
+      sums: state?.sums,
       stopped: state?.stopped ?? false,
     };
-    for (const text of data.notes) emit(run, { event: 'note', text });
+    // A resumed run has them in its record.
+    const tell = saved ? hooks.onEvent : (event: TrainEvent) => emit(run, event);
+    for (const text of data.notes) tell({ event: 'note', text });
     if (config.resume && !saved) emit(run, { event: 'note', text: `no checkpoint in ${config.out}: starting anew` });
     return run;
   } catch (error) {
-    trainer.dispose();
+    closeBoth(log, trainer);
     throw error;
+  }
+}
+
+function closeBoth(log: RunLog | undefined, trainer: Trainer): void {
+  try {
+    log?.close();
+  } finally {
+    trainer.dispose();
   }
 }
 
@@ -255,8 +285,12 @@ function checkResumable(path: string, before: TrainConfig, now: TrainConfig): vo
 
 /** Test metrics of the best weights. */
 async function finalEvaluation(run: Run): Promise<Evaluation> {
+  const { trainer } = run;
   const best = join(run.config.out, 'best.safetensors');
-  await restore(best, run.trainer, (await loadCheckpoint(best)).tensors);
+  const { tensors } = await loadCheckpoint(best);
+  // Weights from before the first removal of samples have no counter of the samples that are left.
+  const counter = (await trainer.readState())[SAMPLES_STEP];
+  await restore(best, trainer, counter ? { [SAMPLES_STEP]: counter, ...tensors } : tensors);
   return evaluate(run, run.data.test);
 }
 
@@ -325,30 +359,29 @@ async function unlessAborted<T>(work: Promise<T>): Promise<T | undefined> {
 /** Saves what a resumed run goes on from. */
 async function saveInterrupted(run: Run): Promise<void> {
   await saveCheckpoint(join(run.config.out, 'last.safetensors'), run.trainer, stateOf(run));
-  // No epoch is evaluated yet, so this could only be what an earlier run left in the folder.
-  if (run.best.epoch < 0) rmSync(join(run.config.out, 'best.safetensors'), { force: true });
 }
 
 /** Evaluates an epoch; false when the signal stopped it, with the state saved. It changes no weight. */
-async function evaluateEpoch(run: Run, epoch: number, summary: () => EpochSummary): Promise<boolean> {
-  if (await unlessAborted(finishEpoch(run, epoch, summary))) return true;
-  run.unevaluated = summary();
+async function evaluateEpoch(run: Run, summary: EpochSummary): Promise<boolean> {
+  if (await unlessAborted(finishEpoch(run, summary))) return true;
+  run.unevaluated = summary;
   await saveInterrupted(run);
   return false;
 }
 
 /** The epochs that are left; false when the signal stopped them, with the state saved. */
 async function runEpochs(run: Run): Promise<boolean> {
-  const { unevaluated } = run;
-  if (unevaluated && !(await evaluateEpoch(run, unevaluated.epoch, () => unevaluated))) return false;
+  if (run.unevaluated && !(await evaluateEpoch(run, run.unevaluated))) return false;
   while (run.finished.epochs < run.config.epochs && !run.stopped) {
     const epoch = run.finished.epochs;
-    const totals = new EpochTotals();
+    const totals = new EpochTotals(run.sums);
     if (!(await runEpoch(run, epoch, totals))) {
+      run.sums = totals.sums;
       await saveInterrupted(run);
       return false;
     }
-    if (!(await evaluateEpoch(run, epoch, () => summaryOf(run, epoch, totals)))) return false;
+    run.sums = undefined;
+    if (!(await evaluateEpoch(run, summaryOf(run, epoch, totals)))) return false;
   }
   return true;
 }
@@ -359,6 +392,7 @@ async function runEpochs(run: Run): Promise<boolean> {
  * result marked `interrupted`; it then has no evaluation and no report.
  */
 export async function train(settings: TrainSettings, hooks: TrainHooks): Promise<EndEvent> {
+  checkNames(settings);
   const config = resolveConfig(settings);
   const started = performance.now();
   const run = await openRun(config, hooks);
@@ -369,7 +403,6 @@ export async function train(settings: TrainSettings, hooks: TrainHooks): Promise
     if (evaluation) await report(run, evaluation);
     return end;
   } finally {
-    run.log.close();
-    run.trainer.dispose();
+    closeBoth(run.log, run.trainer);
   }
 }

@@ -4,7 +4,6 @@ import { type CompileOptions, compile, type Plan } from '../compile';
 import { type Dataset, hasRows, select } from '../data/types';
 import { ArgumentError, DivergedError } from '../errors';
 import type { TensorData } from '../graph/graph';
-import { REPORT_COLUMNS } from '../objectives/attach';
 import { CompiledModel } from './compiledModel';
 import { crossEntropies, logitsOnly, predictClasses } from './evaluator';
 import { SAMPLES_STEP, type TrainerOptions, trainingGraph } from './trainingGraph';
@@ -30,6 +29,8 @@ export class Trainer {
   readonly #options: TrainerOptions;
   /** By size of the images. */
   readonly #inference = new Map<string, CompiledModel>();
+  /** Those in progress, which may need several calls of a model. */
+  readonly #predictions = new Set<Promise<unknown>>();
   #plan: Plan;
   #samples: Uint32Array;
 
@@ -80,8 +81,12 @@ export class Trainer {
     const before = this.#plan;
     this.#plan = compile(graph, { outputs, share: before });
     this.#samples = Uint32Array.from(samples);
-    // Those of inference have their weights from the plan that goes.
-    this.#disposeInference();
+    // Those of inference have their weights from the plan that goes. Predictions in progress end with it.
+    const old = [...this.#inference.values()];
+    this.#inference.clear();
+    void Promise.allSettled(this.#predictions).then(() => {
+      for (const inference of old) inference.dispose();
+    });
     before.dispose();
     await this.#plan.write(SAMPLES_STEP, new Int32Array(1));
   }
@@ -117,12 +122,21 @@ export class Trainer {
 
   /** Class predicted for each sample of `data`, with running statistics and the current weights. */
   async predict(data: Dataset, options: { signal?: AbortSignal } = {}): Promise<Int32Array> {
-    return predictClasses(this.#inferenceFor(data), data, options);
+    return this.#predicting(predictClasses(this.#inferenceFor(data), data, options));
   }
 
   /** Cross-entropy of each sample of `data`, in nats, with running statistics and the current weights. */
   async errors(data: Dataset, options: { signal?: AbortSignal } = {}): Promise<Float64Array> {
-    return crossEntropies(this.#inferenceFor(data), data, options);
+    return this.#predicting(crossEntropies(this.#inferenceFor(data), data, options));
+  }
+
+  async #predicting<T>(work: Promise<T>): Promise<T> {
+    this.#predictions.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#predictions.delete(work);
+    }
   }
 
   #inferenceFor(data: Dataset): CompiledModel {
@@ -149,15 +163,19 @@ export class Trainer {
     this.#inference.clear();
   }
 
-  /** Everything a checkpoint holds: parameters, optimiser moments, running statistics and the step counter. */
+  /**
+   * Everything a checkpoint holds: parameters, optimiser moments, running statistics and the step counter, all of the step
+   * that was queued last.
+   */
   async readState(): Promise<Record<string, { shape: readonly number[]; data: TensorData }>> {
-    const state: Record<string, { shape: readonly number[]; data: TensorData }> = {};
-    for (const { name, shape } of this.plan.tensors()) state[name] = { shape, data: await this.plan.read(name) };
-    return state;
+    const { plan } = this;
+    const values = await plan.readAll();
+    return Object.fromEntries(plan.tensors().map(({ name, shape }) => [name, { shape, data: values[name]! }]));
   }
 
+  /** Replaces what `state` names, before the step that is queued next. Rejects with ArgumentError; nothing is changed then. */
   async writeState(state: Record<string, { data: TensorData }>): Promise<void> {
-    for (const [name, { data }] of Object.entries(state)) await this.plan.write(name, data);
+    await this.plan.writeAll(Object.fromEntries(Object.entries(state).map(([name, { data }]) => [name, data])));
   }
 
   dispose(): void {
@@ -168,18 +186,4 @@ export class Trainer {
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
-
-/** Mean over steps of each unit's report, as objects keyed by REPORT_COLUMNS. */
-export function meanReports(reports: Float32Array, units: number): Record<(typeof REPORT_COLUMNS)[number], number>[] {
-  const columns = REPORT_COLUMNS.length;
-  const steps = units === 0 ? 0 : reports.length / (units * columns);
-  return Array.from({ length: units }, (_, unit) => {
-    const entries = REPORT_COLUMNS.map((column, index) => {
-      let sum = 0;
-      for (let step = 0; step < steps; step += 1) sum += reports[(step * units + unit) * columns + index]!;
-      return [column, sum / Math.max(1, steps)];
-    });
-    return Object.fromEntries(entries);
-  });
 }

@@ -2,8 +2,8 @@
 // The rule easy to break: everything but what is left out on purpose must be there and fit, or a network would be called
 // pretrained that is not.
 import { statSync } from 'node:fs';
+import { ARRAY_OF, describeValue } from '../compile';
 import { CheckpointError } from '../errors';
-import type { TensorData } from '../graph/graph';
 import { type NamePattern, nameMatcher } from '../optim';
 import { loadCheckpoint, loadRun } from './checkpoint';
 import type { Weights } from './compileModel';
@@ -19,7 +19,7 @@ const OWN_STATE = /(^|\/)(adam_m|adam_v|sgd_velocity|step)$/;
 
 /**
  * Copies parameters and running statistics of the same names. `except`: names that keep their initial values, ['head'].
- * Throws CheckpointError when one of the others is missing or has another shape; nothing is changed then.
+ * Throws CheckpointError when one of the others is missing or has another shape or type; nothing is changed then.
  */
 export async function transferWeights(
   trainer: Trainer,
@@ -29,13 +29,14 @@ export async function transferWeights(
   const { except = LEFT_OUT, from = 'the record' } = options;
   const left = nameMatcher('transfer', except);
   const wanted = trainer.plan.tensors().filter(({ name }) => !left(name) && !OWN_STATE.test(name));
-  const found = wanted.map(({ name, shape }) => {
+  const found = wanted.map(({ name, shape, dtype }) => {
     const saved = Object.hasOwn(weights, name) ? weights[name] : undefined;
-    if (saved?.shape.join('x') === shape.join('x')) return { name, data: saved.data as TensorData };
-    const came = saved ? `is ${saved.shape.join('x')}` : 'is missing';
+    const fits = saved?.shape.join('x') === shape.join('x');
+    if (fits && saved.data instanceof ARRAY_OF[dtype]) return [name, saved.data] as const;
+    const came = fits ? `is a ${describeValue(saved.data)}` : saved ? `is ${saved.shape.join('x')}` : 'is missing';
     throw new CheckpointError(`[transfer] expected "${name}" of shape ${shape.join('x')}, but in ${from} it ${came}`);
   });
-  await Promise.all(found.map(({ name, data }) => trainer.plan.write(name, data)));
+  await trainer.plan.writeAll(Object.fromEntries(found));
 }
 
 /** What a network starts from. */

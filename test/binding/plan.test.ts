@@ -2,7 +2,7 @@
 // plainest kernels (matmul, elementwise, updates). The rule easy to break: graphs are built from raw nodes, so that a
 // failure here is the binding's and not a builder's.
 import { describe, expect, it } from 'vitest';
-import { analyze, compile, devices, type Plan } from '../../src/compile';
+import { analyze, type CompileOptions, compile, devices, type Plan } from '../../src/compile';
 import { AbortError, ArgumentError, DeviceError, DisposedError, ExecutionError, GraphError } from '../../src/errors';
 import { Graph, type Tensor } from '../../src/graph/graph';
 import * as ops from '../../src/graph/ops';
@@ -405,6 +405,27 @@ describe('share', () => {
     expect((await second.step()).step).toEqual(Int32Array.of(5));
     expect(await second.read('extra')).toEqual(Float32Array.of(5));
     second.dispose();
+  });
+
+  it('refuses options of placement that are not the shared plan’s own', () => {
+    const { graph, step } = counterGraph();
+    using first = compile(graph, { outputs: { step }, device: 'cpu', threads: 2, precision: 'bf16' });
+    const { isa } = first.describe();
+    const others = [
+      { threads: 1 },
+      { precision: 'float32' },
+      { isa: isa === 'scalar' ? 'sse' : 'scalar' },
+      { device: 'cuda' },
+    ];
+    for (const other of others as Partial<CompileOptions>[]) {
+      const [name] = Object.keys(other);
+      const sharing = () => compile(graph, { outputs: {}, share: first, ...other });
+      expect(sharing).toThrow(ArgumentError);
+      expect(sharing).toThrow(`[compile] ${name} is `);
+    }
+    using same = compile(graph, { outputs: {}, share: first, device: 'auto', threads: 2, precision: 'bf16' });
+    using sharing = compile(graph, { outputs: {}, share: same });
+    expect(sharing.describe()).toMatchObject({ device: 'cpu', threads: 2, precision: 'bf16' });
   });
 
   it('refuses another shape or dtype, a disposed plan, and what is not a plan', () => {

@@ -94,7 +94,7 @@ const REFUSED: [line: string, says: string][] = [
   ['train --threads 0', '--threads expects'],
   ['train --threads 2000', '--threads expects'],
   ['train --limit 0', '--limit expects'],
-  ['train --label-smoothing 1.1', '--label-smoothing expects a number from 0 to 1'],
+  ['train --label-smoothing 1.1', '--label-smoothing expects a number from 0 to 0.999999'],
   ['train --warmup 0.5', '--warmup expects'],
   ['train --pool -4', '--pool expects'],
   ['eval --run r --data mnist --limit 1e99', '--limit expects'],

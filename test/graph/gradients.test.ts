@@ -214,6 +214,28 @@ describe('what gradients do not pass', () => {
     expect(() => grad(dx!, [x])).toThrow('[grad] "grad/tanh/tanhGrad" (tanhGrad) lies on the way to the loss');
   });
 
+  it('throws where an operand that counts as a constant depends on what is asked about', () => {
+    const graph = new Graph({ training: false });
+    const x = graph.input('x', [4, 3]);
+    const w = graph.param('w', [3], 1);
+    const y = ops.mul(x, w);
+    const norm = { gamma: graph.param('gamma', [3], 1), beta: graph.param('beta', [3], 0) };
+    const normed = (training: boolean) =>
+      ops.reduceSum(ops.batchNorm(y, { ...ops.moments(y), ...norm, training }), { axes: [0, 1] });
+    expect(() => grad(normed(false), [w])).toThrow(/^\[grad\] "batchNorm.*no gradient by mean/);
+    expect(() => grad(normed(false), [norm.gamma])).not.toThrow();
+    expect(() => grad(normed(true), [w])).not.toThrow();
+    const labels = graph.input('labels', [4], 'i32');
+    const weighted = ops.crossEntropy(x, labels, { classWeights: w });
+    expect(() => grad(weighted, [w])).toThrow(/no gradient by classWeights/);
+    expect(() => grad(weighted, [x])).not.toThrow();
+    const [G, Ex, Ey] = [ops.gram(x), ops.gram(y), ops.labelKernel(labels)];
+    const options = { kind: 'cka', kernel: 'linear', features: 3 } as const;
+    const objective = (kernel: Tensor) => ops.hsicObjective({ G, Ex: kernel, Ey }, options).loss;
+    expect(() => grad(objective(Ex), [w])).toThrow(/no gradient by Ex/);
+    expect(() => grad(objective(ops.stopGradient(Ex)), [w])).not.toThrow();
+  });
+
   it('throws on the report of an objective', () => {
     const graph = new Graph();
     const z = graph.input('z', [4, 5]);

@@ -1,5 +1,5 @@
 // The record of a run: complete lines, a stable header, and the cut on resume.
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -175,4 +175,7 @@ it('writeWhole leaves the old file when it fails', () => {
   expect(read('x')).toBe('new');
   expect(() => writeWhole(join(dir, 'no', 'x'), 'new')).toThrow('ENOENT');
   expect(readdirSync(dir)).toEqual(['x']);
+  mkdirSync(join(dir, 'taken'));
+  expect(() => writeWhole(join(dir, 'taken'), 'new')).toThrow(/EISDIR|ENOTEMPTY|EEXIST|EPERM/);
+  expect(readdirSync(dir)).toEqual(['taken', 'x']);
 });

@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { FeatureDataset } from '../../src/data/types';
-import { CheckpointError } from '../../src/errors';
+import { AbortError, CheckpointError } from '../../src/errors';
 import { mlp } from '../../src/models';
 import type { TrainEvent } from '../../src/report/events';
-import { outlierRemoval } from '../../src/train/callbacks';
+import { type EpochContext, outlierRemoval } from '../../src/train/callbacks';
 import { loadCheckpoint } from '../../src/train/checkpoint';
+import { evaluate as evaluateRun } from '../../src/train/evaluate';
 import { train } from '../../src/train/train';
 import { Trainer } from '../../src/train/trainer';
 import { transferWeights } from '../../src/train/transfer';
@@ -104,6 +105,56 @@ describe('a run that removes samples', () => {
     }
   }, 60_000);
 
+  it('ends with the best weights, also those from before the first removal', async () => {
+    const out = join(folder, 'late');
+    const half = {
+      name: 'half',
+      state: null,
+      resume: async () => {},
+      afterEpoch: async ({ epoch, trainer }: EpochContext) => {
+        if (epoch === 2) await trainer.keepOnly(trainer.samples.filter((_, index) => index % 2 === 0));
+        return { stop: false };
+      },
+    };
+    // Nothing is learned, so no later epoch is better than the first.
+    const idle = { ...settings, epochs: 3, removeFrom: 0, lr: 0, freeze: ['*', '!head'], out };
+    const end = await train(idle, { onEvent: () => {}, callbacks: [half] });
+    const files = ['best', 'last'].map((name) => loadCheckpoint(join(out, `${name}.safetensors`)));
+    const [best, last] = await Promise.all(files);
+    expect(best!.state.best.epoch).toBe(0);
+    expect([best, last].map((saved) => 'samples/step' in saved!.tensors)).toEqual([false, true]);
+    expect((await evaluateRun(out, { data: idle.data, split: 'test' })).accuracy).toBe(end.testAccuracy);
+  }, 60_000);
+
+  it('asks no callback twice about an epoch when a later one is aborted', async () => {
+    const [whole, parts] = [join(folder, 'asked'), join(folder, 'asked-parts')];
+    const once = { ...settings, epochs: 2, removeEvery: 5 };
+    const slow = (abort: () => void) => ({
+      name: 'slow',
+      state: null,
+      resume: async () => {},
+      afterEpoch: async ({ signal }: EpochContext) => {
+        abort();
+        if (signal?.aborted) throw new AbortError('[slow] aborted', 0);
+        return { stop: false };
+      },
+    });
+    const callbacks = [slow(() => {})];
+    await train({ ...once, out: whole }, { onEvent: () => {}, callbacks });
+    const stop = new AbortController();
+    const aborted = [slow(() => stop.abort())];
+    const hooks = { onEvent: () => {}, callbacks: aborted, signal: stop.signal };
+    expect(await train({ ...once, out: parts }, hooks)).toMatchObject({ interrupted: true, epoch: 0 });
+    const events: TrainEvent[] = [];
+    await train({ ...once, out: parts, resume: true }, { onEvent: (event) => events.push(event), callbacks });
+    const [a, b] = await Promise.all([whole, parts].map((run) => loadCheckpoint(join(run, 'last.safetensors'))));
+    const { callbacks: states } = a!.state as unknown as { callbacks: Record<string, { records: unknown[] }> };
+    expect(states.distributionRemoval!.records.length).toBe(1);
+    expect(b!.state).toMatchObject({ step: a!.state.step, callbacks: states });
+    expect(events.filter((event) => event.event === 'note' && event.text.includes('removed'))).toEqual([]);
+    expect(b!.tensors).toEqual(a!.tensors);
+  }, 60_000);
+
   it('that a callback ended stays ended when resumed', async () => {
     const out = join(folder, 'ended');
     let asked = 0;
@@ -149,6 +200,10 @@ describe('transfer', () => {
     const target = tinyTrainer('bp');
     const before = await target.readState();
     await expect(transferWeights(target, rest)).rejects.toThrow(/expected "second\/pointwise" of shape .* missing/);
+    const double = { ...gone!, data: Float64Array.from(gone!.data) };
+    const attempt = transferWeights(target, { ...rest, 'second/pointwise': double });
+    await expect(attempt).rejects.toThrow(CheckpointError);
+    await expect(attempt).rejects.toThrow(/"second\/pointwise" of shape .* it is a Float64Array/);
     expect(await target.readState()).toEqual(before);
     for (const trainer of [source, target]) trainer.dispose();
   });

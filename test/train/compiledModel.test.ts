@@ -201,6 +201,16 @@ describe('weights', () => {
   });
 });
 
+describe('options of placement', () => {
+  it.each([
+    ['deviceIndex', -1],
+    ['memoryLimit', 0],
+    ['tf32', 'yes'],
+  ])('%s reaches the plans', async (name, wrong) => {
+    await expect(compileModel(tinyNet, { ...tiny, [name]: wrong })).rejects.toThrow(`[compile] ${name} is`);
+  });
+});
+
 describe('calls', () => {
   it('that overlap answer each for its own images, beside calls on the thread itself', async () => {
     using model = new CompiledModel(tinyNet, tiny);

@@ -1,8 +1,18 @@
 // The promise of determinism: the same bits for any number of threads, and after a resume.
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { TrainEvent } from '../../src/report/events';
 import { readEvents } from '../../src/report/log';
 import { loadCheckpoint } from '../../src/train/checkpoint';
 import { train } from '../../src/train/train';
@@ -10,6 +20,20 @@ import { stateHash, tinyTrainer } from './fixtures';
 
 const folder = mkdtempSync(join(tmpdir(), 'gramian-determinism-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Paths that this process has open, where the system tells. */
+function openFiles(): string[] {
+  const table = '/proc/self/fd';
+  if (!existsSync(table)) return [];
+  return readdirSync(table).flatMap((name) => {
+    const file = join(table, name);
+    // The descriptor by which the table was read is gone.
+    return existsSync(file) ? [readlinkSync(file)] : [];
+  });
+}
+
+/** What differs from run to run. */
+const TIMES = { seconds: 0, imagesPerSecond: 0 };
 
 describe('determinism', () => {
   it.each(['cka', 'bp'] as const)('200 steps by %s give one hash for 1, 2, 3 and 5 threads', async (name) => {
@@ -50,12 +74,19 @@ describe('determinism', () => {
     const stop = new AbortController();
     const interrupted = await train(
       { ...settings, out: parts },
-      { onEvent: (event) => event.event === 'step' && event.step >= 3 && stop.abort(), signal: stop.signal },
+      { onEvent: (event) => event.event === 'step' && event.epoch === 1 && stop.abort(), signal: stop.signal },
     );
     expect(interrupted.interrupted).toBe(true);
-    expect(interrupted.step).toBeLessThan(16);
+    // The first step of the second epoch.
+    expect([interrupted.epoch, interrupted.step]).toEqual([1, 9]);
     const resumed = await train({ ...settings, out: parts, resume: true }, { onEvent: () => {} });
     expect(resumed.interrupted).toBe(false);
+    const records = [whole, parts].map((run) => readEvents(join(run, 'metrics.jsonl')));
+    const [told, again] = records.map((events) =>
+      events.flatMap((event) => (event.event === 'step' || event.event === 'end' ? [] : [{ ...event, ...TIMES }])),
+    );
+    expect(told!.map(({ event }) => event)).toEqual(['note', 'epoch', 'epoch']);
+    expect(again).toEqual(told);
     const [a, b] = await Promise.all([whole, parts].map((run) => loadCheckpoint(join(run, 'last.safetensors'))));
     expect(b!.state.step).toBe(a!.state.step);
     expect(Object.keys(b!.tensors).sort()).toEqual(Object.keys(a!.tensors).sort());
@@ -63,6 +94,22 @@ describe('determinism', () => {
       expect(Buffer.from(b!.tensors[name]!.data.buffer).equals(Buffer.from(data.buffer)), name).toBe(true);
     }
   }, 120_000);
+
+  it('a new run leaves no weights of an earlier one under its own settings, nor open files', async () => {
+    const out = join(folder, 'used');
+    const settings = { data: 'synthetic:120', model: 'denseFpn1', input: [8, 8] as const, epochs: 1, batch: 32, out };
+    await train(settings, { onEvent: () => {} });
+    expect(readdirSync(out)).toContain('report.html');
+    for (const fails of ['note', 'step']) {
+      const onEvent = ({ event }: TrainEvent): void => {
+        if (event === fails) throw new Error('the hook failed');
+      };
+      await expect(train({ ...settings, lr: 0.1 }, { onEvent })).rejects.toThrow('the hook failed');
+      expect(readdirSync(out).sort()).toEqual(['args.json', 'figures', 'metrics.csv', 'metrics.jsonl']);
+      expect(JSON.parse(readFileSync(join(out, 'args.json'), 'utf8'))).toMatchObject({ lr: 0.1 });
+    }
+    expect(openFiles().filter((path) => path.startsWith(out))).toEqual([]);
+  }, 60_000);
 
   it('a run interrupted between an epoch and its evaluation makes that evaluation up when resumed', async () => {
     const out = join(folder, 'unevaluated');

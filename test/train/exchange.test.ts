@@ -1,6 +1,6 @@
 // Runs made of other tools' weights and files made of runs: face-api's published weights in, ONNX and safetensors out, and what
 // is refused on the way. ONNX Runtime's part is in test/interchange; here it is compared only where it is installed.
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -78,6 +78,10 @@ describe("face-api's expression net", () => {
   it('does not replace a run', async () => {
     const again = importRun(FACE_API, { model: 'faceExpressionNet', out: run });
     await expect(again).rejects.toThrow(`${run} holds a run already`);
+    mkdirSync(at('stopped'));
+    copyFileSync(path.join(run, 'best.safetensors'), path.join(at('stopped'), 'last.safetensors'));
+    const other = importRun(FACE_API, { model: 'faceExpressionNet', out: at('stopped') });
+    await expect(other).rejects.toThrow('holds a run already');
   });
 });
 
@@ -122,5 +126,25 @@ describe('a network of ones own', () => {
     const nowhere = exportRun(at('mlp'), { format: 'onnx', out: at('no/such/folder/y.onnx') });
     await expect(nowhere).rejects.toThrow(InterchangeError);
     expect(existsSync(at('none'))).toBe(false);
+    const unknown = exportRun(at('mlp'), { format: 'pickle' as 'onnx', out: at('y.pkl') });
+    await expect(unknown).rejects.toThrow('[export] format is one of onnx, safetensors, got "pickle"');
+  });
+
+  it.each([
+    ['a deviation of 0', { std: [0] }],
+    ['a mean that is no number', { mean: [Number.NaN] }],
+    ['more means than channels', { mean: [0, 0] }],
+  ])('refuses %s', async (_, scaling) => {
+    await write();
+    const made = importRun(file, { model: 'mlp', out: at('none'), input: [1, 1, 10], ...scaling });
+    await expect(made).rejects.toThrow(ArgumentError);
+    await expect(made).rejects.toThrow(/cannot become a run: .*spec\.(mean|std)/);
+    expect(existsSync(at('none'))).toBe(false);
+  });
+
+  it('refuses a folder that cannot be made', async () => {
+    await write();
+    const made = importRun(file, { model: 'mlp', out: path.join(file, 'in a file'), input: [1, 1, 10] });
+    await expect(made).rejects.toThrow(ArgumentError);
   });
 });

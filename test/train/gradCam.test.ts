@@ -116,4 +116,24 @@ describe('gradCam', () => {
     await expect(at('map')).rejects.toThrow(/expected a unit with maps, got "map"; did you mean "maps"/);
     await expect(at('maps', {})).rejects.toThrow(CheckpointError);
   });
+
+  it.each([
+    ['an image that is not there', data, data.count, 0, /index is an integer from 0 to \d+, got/],
+    ['half an image', data, 0.5, 0, /index is an integer/],
+    ['a class that is not there', data, 0, spec.classes, /target is an integer from 0 to \d+, got/],
+    ['no class', data, 0, Number.NaN, /target is an integer/],
+    [
+      'images of other channels',
+      { ...data, width: data.width / 2, channels: 2 },
+      0,
+      0,
+      /reads images of 1 channels, .* 2/,
+    ],
+  ])('refuses %s', async (_, images, index, target, message) => {
+    const { plan, weights } = await start(meanNet, spec.input, (__, logits) => logits);
+    plan.dispose();
+    const answer = gradCam({ model: meanNet, spec, weights, unit: 'maps' }, images, index, target);
+    await expect(answer).rejects.toThrow(ArgumentError);
+    await expect(answer).rejects.toThrow(message);
+  });
 });

@@ -243,6 +243,20 @@ describe('keepOnly', () => {
     trainer.dispose();
   });
 
+  it('lets predictions in progress end', async () => {
+    const trainer = tinyTrainer('bp');
+    // More than one round of images.
+    const many = stripeDataset(2500, 8, 4);
+    const before = await trainer.predict(many);
+    const predicting = trainer.predict(many);
+    const errors = trainer.errors(many);
+    await trainer.keepOnly([0, 1, 2, 3]);
+    expect(await predicting).toEqual(before);
+    expect((await errors).length).toBe(many.count);
+    expect(await trainer.predict(many)).toEqual(before);
+    trainer.dispose();
+  });
+
   it('refuses samples that are not there and leaves the trainer as it was', async () => {
     const trainer = tinyTrainer('cka', { data });
     await expect(trainer.keepOnly([])).rejects.toThrow(/expected samples of "stripes", got none/);

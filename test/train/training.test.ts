@@ -3,12 +3,15 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { ArgumentError, CheckpointError, DivergedError } from '../../src/errors';
 import type { ObjectiveName } from '../../src/objectives/options';
+import { readEvents } from '../../src/report/log';
 import { loadCheckpoint, restore, saveCheckpoint } from '../../src/train/checkpoint';
 import { resolveConfig } from '../../src/train/config';
-import { meanReports } from '../../src/train/trainer';
+import { EpochTotals } from '../../src/train/epoch';
+import { train } from '../../src/train/train';
+import { Trainer } from '../../src/train/trainer';
 import { objective, stripeDataset, tinyTrainer } from './fixtures';
 import trajectories from './trajectories.json';
 
@@ -77,14 +80,40 @@ describe('training', () => {
 
   it('reports each unit by name, with an effective rank of at least 1', async () => {
     const trainer = tinyTrainer('cka');
-    const { reports } = await trainer.run(3);
+    const totals = new EpochTotals();
+    totals.add(await trainer.run(3));
     expect(trainer.reportNames).toEqual(['first', 'second']);
-    for (const report of meanReports(reports, 2)) {
+    const { units } = totals.means(trainer);
+    expect(units.map(({ name }) => name)).toEqual(['first', 'second']);
+    for (const report of units) {
       expect(report.effectiveRank).toBeGreaterThanOrEqual(1);
       expect(report.ckaY).toBeGreaterThan(0);
       expect(report.ckaY).toBeLessThanOrEqual(1);
     }
     trainer.dispose();
+  });
+
+  it('sums an epoch to the same bits in any chunks, also over an interruption', async () => {
+    const chunked = async (chunks: readonly number[], interrupt: boolean) => {
+      using trainer = tinyTrainer('cka');
+      let totals = new EpochTotals();
+      for (const steps of chunks) {
+        totals.add(await trainer.run(steps));
+        if (interrupt) totals = new EpochTotals(JSON.parse(JSON.stringify(totals.sums)));
+      }
+      const { seconds, imagesPerSecond, ...means } = totals.means(trainer);
+      expect(imagesPerSecond).toBeCloseTo((6 * trainer.batch) / seconds, 3);
+      return means;
+    };
+    using trainer = tinyTrainer('cka');
+    const { losses, accuracy, reports } = await trainer.run(6);
+    const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    const whole = await chunked([6], false);
+    expect(whole.loss).toBe(mean([...losses]));
+    expect(whole.trainAccuracy).toBe(mean([...accuracy]));
+    expect(whole.units[1]!.ckaY).toBe(mean([...reports].filter((_, at) => at % 16 === 8 + 6)));
+    expect(await chunked([1, 2, 3], false)).toEqual(whole);
+    expect(await chunked([4, 2], true)).toEqual(whole);
   });
 
   it('stops with the name of the unit whose loss is not finite', async () => {
@@ -94,6 +123,62 @@ describe('training', () => {
     await expect(trainer.run(1)).rejects.toThrow(DivergedError);
     await expect(trainer.run(1)).rejects.toThrow(/network/);
     trainer.dispose();
+  });
+
+  it('reads its state as it was at one step, also beside steps that follow', async () => {
+    const trainer = tinyTrainer('bp');
+    const before = await trainer.readState();
+    const reading = trainer.readState();
+    const running = trainer.run(1);
+    expect(await reading).toEqual(before);
+    await running;
+    expect(await trainer.readState()).not.toEqual(before);
+    trainer.dispose();
+  });
+
+  it('writes all of a state or nothing', async () => {
+    const trainer = tinyTrainer('bp');
+    const before = await trainer.readState();
+    await trainer.run(1);
+    const after = await trainer.readState();
+    const { step, ...rest } = before;
+    for (const wrong of [
+      { nonsense: step! },
+      { step: { data: new Float32Array(1) } },
+      { step: { data: new Int32Array(2) } },
+    ]) {
+      await expect(trainer.writeState({ ...rest, ...wrong })).rejects.toThrow(ArgumentError);
+      expect(await trainer.readState()).toEqual(after);
+    }
+    const writing = trainer.writeState(before);
+    const reading = trainer.readState();
+    await writing;
+    expect(await reading).toEqual(before);
+    trainer.dispose();
+  });
+
+  it('takes the seconds of an epoch without those of its evaluation', async () => {
+    let clock = 0;
+    const taking = (milliseconds: number, method: 'run' | 'predict'): void => {
+      const work = Trainer.prototype[method] as (...args: unknown[]) => Promise<unknown>;
+      vi.spyOn(Trainer.prototype, method).mockImplementation(async function (this: Trainer, ...args: unknown[]) {
+        clock += milliseconds;
+        return (await work.apply(this, args)) as never;
+      });
+    };
+    const out = join(folder, 'seconds');
+    try {
+      taking(2000, 'run');
+      taking(50_000, 'predict');
+      vi.spyOn(performance, 'now').mockImplementation(() => clock);
+      const settings = { data: 'synthetic:120', model: 'denseFpn1', input: [8, 8] as const, epochs: 1, batch: 32, out };
+      await train(settings, { onEvent: () => {} });
+    } finally {
+      vi.restoreAllMocks();
+    }
+    const [epoch] = readEvents(join(out, 'metrics.jsonl')).filter((event) => event.event === 'epoch');
+    // Chunks of one step, as each takes longer than a chunk should.
+    expect(epoch).toMatchObject({ seconds: 2 * epoch!.step, imagesPerSecond: 16 });
   });
 
   it('refuses a batch larger than the data', () => {
@@ -139,10 +224,20 @@ describe('training', () => {
     ['threads', { threads: 0 }],
     ['threads', { threads: 257 }],
     ['limit', { limit: 0 }],
-    ['labelSmoothing', { labelSmoothing: 2 }],
+    ['labelSmoothing', { labelSmoothing: 1 }],
+    ['groups', { groups: -2 }],
     ['input', { input: [4, 4] as const }],
   ])('refuses a bad %s: %j', (name, bad) => {
     expect(() => resolveConfig({ data: 'synthetic', ...bad })).toThrow(ArgumentError);
     expect(() => resolveConfig({ data: 'synthetic', ...bad })).toThrow(name);
+  });
+
+  it('refuses a setting that there is not, before any data is read', async () => {
+    const settings = { data: join(folder, 'nowhere'), out: join(folder, 'unknown'), learningRate: 5 };
+    await expect(train(settings, { onEvent: () => {} })).rejects.toThrow('[train] there is no setting "learningRate"');
+  });
+
+  it.each([-2, Number.NaN, 1.5])('refuses %s groups of channels', (groups) => {
+    expect(() => tinyTrainer('phsic', { objective: objective('phsic', { groups }) })).toThrow(ArgumentError);
   });
 });

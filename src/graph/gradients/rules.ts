@@ -91,6 +91,15 @@ function passOn(context: RuleContext, operand: Tensor, sign: number): Gradient {
   return sign === 1 ? reduced : affine(reduced, { scale: sign });
 }
 
+/** For an operand that counts as a constant: refuses to be silent where it depends on what is asked about. */
+const constantOperand =
+  ({ node }: RuleContext, operand: string): (() => never) =>
+  () => {
+    throw new GraphError(
+      `[grad] "${node.name}" (${node.op}) has no gradient by ${operand}, which must not depend on wrt; use stopGradient`,
+    );
+  };
+
 /** Rule of an op whose gradient is one op of dy and the op's output. */
 const fromOutput =
   (op: string): Rule =>
@@ -190,7 +199,10 @@ const extremum =
     return [() => reduceTo(half(1), a.shape), () => reduceTo(half(-1), b.shape)];
   };
 
-/** gamma's and beta's sums come first; x's gradient is made from them. Mean and variance get nothing (docs/ops.md). */
+/**
+ * gamma's and beta's sums come first; x's gradient is made from them. In training it includes the path through mean and
+ * variance, which get nothing themselves (docs/ops.md); in inference they are constants.
+ */
 const batchNormRule: Rule = (context) => {
   const { eps, activation, alpha, training } = context.node.attrs as Readonly<
     Record<string, number | string | boolean>
@@ -209,8 +221,8 @@ const batchNormRule: Rule = (context) => {
         ...attrs,
         training,
       }),
-    undefined,
-    undefined,
+    training ? undefined : constantOperand(context, 'mean'),
+    training ? undefined : constantOperand(context, 'variance'),
     () => params()[0] as Tensor,
     () => params()[1] as Tensor,
   ];
@@ -308,9 +320,12 @@ export const rules: Readonly<Record<string, Rule>> = {
 
   softmax: fromOutput('softmaxGrad'),
   logSoftmax: fromOutput('logSoftmaxGrad'),
-  crossEntropy: (context) => [() => timesSaved(context, 1)],
+  crossEntropy: (context) => [() => timesSaved(context, 1), undefined, constantOperand(context, 'classWeights')],
   gram: fromInput('gramGrad'),
-  hsicObjective: (context) => [() => timesSaved(context, 2)],
+  hsicObjective: (context) => [
+    () => timesSaved(context, 2),
+    ...['Ex', 'Ey', 'Rx', 'Ry'].map((operand) => constantOperand(context, operand)),
+  ],
 };
 
 function squareGradient(context: RuleContext): Gradient {
