@@ -47,8 +47,8 @@ bool shrink(Cut& cut) {
 
 WindowPlan plan_window(const Call& call, const WindowNeeds& n, int64_t width) {
   const int64_t vectors = ceil_div(n.channels, width);
-  Cut cut = {share_of(vectors, width == 1 ? 32 : 32 / width), equal_tiles(n.rows, n.tile_h),
-             even(equal_tiles(n.cols, n.tile_w))};
+  Cut cut = {share_of(vectors, width == 1 ? 32 : 32 / width), even(equal_tiles(n.rows, n.tile_h)),
+             equal_tiles(n.cols, n.tile_w)};
   while (cut.bytes(n, width) > kTileBytes && shrink(cut)) continue;
   if (cut.bytes(n, width) > call.device.shared_bytes)
     throw Error(Code::shape, cat("[", call.op, "] cuda takes depthwise filters that span at most about ",
