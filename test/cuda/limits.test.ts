@@ -4,7 +4,7 @@ import { compile } from '../../src/compile';
 import { ShapeError } from '../../src/errors';
 import { Graph, type Tensor } from '../../src/graph/graph';
 import * as ops from '../../src/graph/ops';
-import { images, useImage } from './device';
+import { images, onCard, useImage } from './device';
 
 const most = 2 ** 31 - 1;
 
@@ -24,5 +24,15 @@ describe.skipIf(images.length === 0)('device cuda refuses', () => {
     const pooled = tooLarge((x) => pool(x, { kernel: [most, 1], stride: 1, padding }), [1, 4, 4, 4]);
     pooled.toThrow(ShapeError);
     pooled.toThrow(`[${op}] cuda takes padded images of at most ${most} pixels a side, got ${most + 3}x4`);
+  });
+
+  it.skipIf(onCard)('a depthwise filter whose taps are too far apart', () => {
+    const padding = { top: 30000, bottom: 0, left: 0, right: 0 };
+    const convolved = tooLarge(
+      (x) => ops.conv2d(x, x.graph.input('w', [2, 1, 1, 4]), { groups: 4, dilation: [30000, 1], padding }),
+      [1, 2, 3, 4],
+    );
+    convolved.toThrow(ShapeError);
+    convolved.toThrow('[conv2d] cuda takes depthwise filters that span at most about 25344 pixels, got 30002x1');
   });
 });

@@ -79,6 +79,8 @@ const DEPTHWISE: Conv[] = [
   { x: [2, 7, 7, 40], kernel: [1, 1], outs: 40, groups: 40 },
   // One row of outputs, far apart: tiles of two rows would need twice the memory.
   { x: [1, 3, 75, 32], kernel: [3, 3], outs: 32, stride: [8, 8], groups: 32 },
+  // Taps so far apart that only single floats of all that lies between them fit into a block's memory.
+  { x: [1, 2, 3, 4], kernel: [3, 1], outs: 4, pad: [3200, 3200, 0, 0], dilation: [3200, 1], groups: 4 },
 ];
 
 interface Resolved {
