@@ -115,7 +115,7 @@ struct Kernel {
   const char* op;
   void (*prepare)(Call& call);  // may throw ERR_SHAPE
   void (*run)(const Call& call, Queue& queue);
-  /** Optional: calls that follow each other in a step, none of which reads what another writes; the same bits. */
+  /** Optional: calls that follow each other in a step, none of which touches what another writes; the same bits. */
   void (*run_many)(const std::vector<const Call*>& calls, Queue& queue) = nullptr;
 };
 

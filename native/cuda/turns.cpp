@@ -56,18 +56,21 @@ bool clash(const std::vector<Rows>& some, const std::vector<Rows>& others) {
 
 std::vector<Turn> group(const StepSpec& spec, size_t lines) {
   std::vector<Turn> turns;
+  std::vector<Rows> touched;  // by the last of them, where it may grow
   for (size_t i = 0; i < spec.launches.size(); ++i) {
     const Kernel* kernel = launch_at(spec, i).kernel;
-    const size_t line = std::min<size_t>(spec.lines[i], lines - 1);
-    const bool joins = !turns.empty() && kernel->run_many && turns.back().line == line &&
-                       launch_at(spec, turns.back().first).kernel == kernel;
+    Turn turn;
+    turn.first = i, turn.end = i + 1, turn.line = std::min<size_t>(spec.lines[i], lines - 1);
+    const std::vector<Rows> own = kernel->run_many ? touched_by(spec, turn) : std::vector<Rows>();
+    const bool joins = kernel->run_many && !turns.empty() && turns.back().line == turn.line &&
+                       launch_at(spec, turns.back().first).kernel == kernel && !clash(touched, own);
     if (joins) {
       turns.back().end = i + 1;
-      continue;
+      touched.insert(touched.end(), own.begin(), own.end());
+    } else {
+      turns.push_back(turn);
+      touched = own;
     }
-    Turn turn;
-    turn.first = i, turn.end = i + 1, turn.line = line;
-    turns.push_back(turn);
   }
   return turns;
 }

@@ -18,7 +18,8 @@ struct Turn {
   bool awaited = false;       // a turn of another stream waits for this one
 };
 
-/** All launches in order, neighbours of one kernel that can be joined as one turn; on at most `lines` streams. */
+/** All launches in order, on at most `lines` streams; neighbours that run_many takes, and of which none touches what
+ * another writes, are one turn. */
 std::vector<Turn> take_turns(const StepSpec& spec, size_t lines);
 
 }  // namespace gramian::cuda

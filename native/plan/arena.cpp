@@ -23,21 +23,6 @@ struct Block {
   int64_t* offset;
 };
 
-void find_lifetimes(Plan& plan) {
-  const std::vector<int32_t> last_use = last_uses(plan);
-  std::vector<int32_t> first(plan.graph.tensors.size(), static_cast<int32_t>(plan.steps.size()));
-  for (size_t i = plan.steps.size(); i-- > 0;)
-    for (int32_t id : plan.steps[i].node.outputs) first[id] = static_cast<int32_t>(i);
-  for (Storage& storage : plan.storages) {
-    storage.first = static_cast<int32_t>(plan.steps.size());
-    storage.last = -1;
-    for (int32_t id : storage.members) {
-      storage.first = std::min(storage.first, first[id]);
-      storage.last = std::max(storage.last, last_use[id]);
-    }
-  }
-}
-
 /**
  * By step, the last one that may run beside it: for a step of a queue of its own, the one before that queue goes on.
  * What it touches keeps its place until then, else the others would have to wait for it.
@@ -56,6 +41,27 @@ std::vector<int32_t> ends_of(const Plan& plan) {
     if (i == 0 || plan.steps[i - 1].line != line) begins[line] = i;
   }
   return ends;
+}
+
+/** From the first step that writes a storage to the last that may run beside one that touches it. */
+void find_lifetimes(Plan& plan, const std::vector<int32_t>& ends) {
+  const auto count = static_cast<int32_t>(plan.steps.size());
+  std::vector<int32_t> first(plan.graph.tensors.size(), count), last(plan.graph.tensors.size(), -1);
+  for (int32_t i = count; i-- > 0;) {
+    const Node& node = plan.steps[i].node;
+    for (int32_t id : node.outputs) first[id] = i;
+    for (const std::vector<int32_t>* ids : {&node.inputs, &node.outputs})
+      for (int32_t id : *ids) last[id] = std::max(last[id], ends[i]);
+  }
+  for (int32_t id : plan.graph.outputs) last[id] = count;
+  for (Storage& storage : plan.storages) {
+    storage.first = count;
+    storage.last = -1;
+    for (int32_t id : storage.members) {
+      storage.first = std::min(storage.first, first[id]);
+      storage.last = std::max(storage.last, last[id]);
+    }
+  }
 }
 
 /** Offset of the smallest gap of at least `block.bytes` between the placed blocks alive at the same time. */
@@ -81,10 +87,8 @@ int64_t best_gap(const std::vector<Block>& placed, const Block& block,
 }  // namespace
 
 void lay_out_arena(Plan& plan) {
-  find_lifetimes(plan);
   const std::vector<int32_t> ends = ends_of(plan);
-  for (Storage& storage : plan.storages)
-    if (storage.last >= 0 && static_cast<size_t>(storage.last) < ends.size()) storage.last = ends[storage.last];
+  find_lifetimes(plan, ends);
   std::vector<Block> blocks, placed;
   for (Storage& storage : plan.storages)
     if (storage.kind == Kind::temp && !storage.merged && storage.last >= 0)

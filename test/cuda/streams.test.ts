@@ -2,13 +2,16 @@
 // software device finds work on the same bytes that no order binds, or bytes that nothing has written, or no capture to end.
 // The rule easy to break: a plan that has lost a wait ends the context, so the device is healed before the next.
 import { afterEach, describe, expect, it } from 'vitest';
-import { compile } from '../../src/compile';
+import { analyze, compile } from '../../src/compile';
 import { DeviceError } from '../../src/errors';
+import { Graph } from '../../src/graph/graph';
+import * as ops from '../../src/graph/ops';
 import { mnistGraph } from './compare';
 import { device, findings, forget, images, onCard, report, useImage } from './device';
 import { feedsOf, perceptron } from './perceptron';
 
 const STEPS = 2;
+const SIDE = 64;
 const METHODS = ['bp', 'cka'] as const;
 type Step = Awaited<ReturnType<typeof mnistGraph>>;
 
@@ -53,6 +56,25 @@ describe.skipIf(images.length === 0 || onCard)('a step on some streams', () => {
     } finally {
       delete process.env.GRAMIAN_CUDA_STREAMS;
     }
+  });
+
+  it('keeps the place of what a launch beside the longest way reads, also where that way reads it last', () => {
+    useImage('ptx80');
+    const graph = new Graph();
+    const square = () => new Float32Array(SIDE * SIDE).fill(1 / SIDE);
+    const first = ops.exp(graph.input('x', [SIDE, SIDE]));
+    ops.ema(graph.state('average', [SIDE, SIDE]), first, { momentum: 0.5 });
+    let y = first;
+    for (let i = 0; i < 3; i++) y = ops.matmul(y, graph.param(`w${i}`, [SIDE, SIDE], square()));
+    const outputs = { y: ops.reduceSum(y) };
+    const blocksOf = (streams: string) => {
+      process.env.GRAMIAN_CUDA_STREAMS = streams;
+      const { arenaBytes } = analyze(graph, { outputs, device: 'cuda' });
+      delete process.env.GRAMIAN_CUDA_STREAMS;
+      return Math.floor(arenaBytes / (SIDE * SIDE * 4));
+    };
+    expect(blocksOf('1')).toBe(2);
+    expect(blocksOf('2')).toBe(3);
   });
 
   it('needs every wait between them', async () => {

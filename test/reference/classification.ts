@@ -52,10 +52,11 @@ const crossEntropy: Reference = ([logits, labels, classWeights], shapes, attrs) 
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   if (total === 0) return [loss, grad];
   for (let r = 0; r < rows; r++) {
+    if (weights[r] === 0) continue; // Whatever the row holds.
     for (let c = 0; c < cols; c++) {
       const target = (labels!.data[r] === c ? 1 - smoothing : 0) + smoothing / cols;
       const log = logs[r * cols + c]!;
-      loss.data[0]! -= (weights[r]! * target * log) / total;
+      if (target !== 0) loss.data[0]! -= (weights[r]! * target * log) / total; // 0 log 0 is 0.
       grad.data[r * cols + c] = (weights[r]! * (Math.exp(log) - target)) / total;
     }
   }

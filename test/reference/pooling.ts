@@ -6,12 +6,11 @@ import { at, num, type Reference, str, type Value, zeros } from './value';
 /** Calls visit(image cell h*W+w) for the cells inside the image of the window of output (oh, ow). */
 function window(image: Shape, attrs: Attrs, oh: number, ow: number, visit: (cell: number) => void): void {
   const [, height, width] = image as [number, number, number, number];
-  for (let kh = 0; kh < num(attrs, 'kernelH'); kh++) {
-    for (let kw = 0; kw < num(attrs, 'kernelW'); kw++) {
-      const h = oh * num(attrs, 'strideH') - num(attrs, 'padTop') + kh;
-      const w = ow * num(attrs, 'strideW') - num(attrs, 'padLeft') + kw;
-      if (h >= 0 && h < height && w >= 0 && w < width) visit(h * width + w);
-    }
+  const top = oh * num(attrs, 'strideH') - num(attrs, 'padTop');
+  const left = ow * num(attrs, 'strideW') - num(attrs, 'padLeft');
+  for (let h = 0; h < height; h++) {
+    if (h < top || h >= top + num(attrs, 'kernelH')) continue;
+    for (let w = 0; w < width; w++) if (w >= left && w < left + num(attrs, 'kernelW')) visit(h * width + w);
   }
 }
 

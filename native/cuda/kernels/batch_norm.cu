@@ -315,7 +315,7 @@ __device__ __forceinline__ void row_norm(const RowNormParams& p) {
   } else {
     dots = row_dots<V>(p, row, 0);
   }
-  const float norm = sqrtf(dots.x), direct = 1.0f / fmaxf(norm, p.eps), along = dots.y / (norm * norm);
+  const float norm = sqrtf(dots.x), direct = 1.0f / (norm < p.eps ? p.eps : norm), along = dots.y / (norm * norm);
   const bool flat = !(norm > 0.0f) || norm < p.eps;
   const uint32_t begin = chunk * p.chunk, end = min(p.pieces, begin + p.chunk);
 #pragma unroll 4

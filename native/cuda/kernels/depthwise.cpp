@@ -36,9 +36,11 @@ WindowNeeds needs_of(const ConvShape& s) {
 void launch(const Call& call, Queue& queue, WindowNeeds needs, int64_t width, int64_t sets, DepthwiseParams& params,
             const Norm& norm) {
   const View &x = call.in[0], &filter = call.in[1], &y = call.out[0];
+  needs.behind = needs.taps_h * needs.taps_w;
+  if (!window_fits(call, needs, width)) width = 1;
   const bool near = width == 4 && sets == 1 && needs.taps_h == 3 && needs.taps_w == 3 && needs.dilation_h == 1 &&
                     needs.dilation_w == 1 && needs.stride_h == 1 && needs.stride_w == 1;
-  needs.behind = near ? 0 : needs.taps_h * needs.taps_w;
+  if (near) needs.behind = 0;
   const WindowPlan plan = plan_window(call, needs, width);
   params.window = plan.window;
   params.window.x = x.floats();
@@ -57,20 +59,23 @@ void launch(const Call& call, Queue& queue, WindowNeeds needs, int64_t width, in
 /** Tiles, and how they are dealt out in chunks to the blocks that sum over them. */
 struct FilterPlan {
   WindowPlan plan;
+  int64_t width;               // floats of a vector
   int64_t blocks_h, blocks_w;  // of 3 x 3 taps
   int64_t chunks;
 };
 
-FilterPlan plan_filter(const Call& call, const ConvShape& s, int64_t width) {
+/** In vectors of up to `widest` floats. */
+FilterPlan plan_filter(const Call& call, const ConvShape& s, int64_t widest) {
   FilterPlan made = {};
   WindowNeeds needs = needs_of(s);
   needs.taps_h = needs.taps_w = 3;
-  made.plan = plan_window(call, needs, width);
+  made.width = window_fits(call, needs, widest) ? widest : 1;
+  made.plan = plan_window(call, needs, made.width);
   made.blocks_h = ceil_div(s.kh, 3), made.blocks_w = ceil_div(s.kw, 3);
   const int64_t others = made.plan.parts * made.blocks_h * made.blocks_w;
   made.chunks = std::clamp(kBlocksWanted / others, int64_t{1}, std::min(kMostChunks, made.plan.tiles));
   made.chunks = ceil_div(made.plan.tiles, ceil_div(made.plan.tiles, made.chunks));
-  const auto tree = static_cast<unsigned>(3 * kTileBlock * width * int64_t{sizeof(float)});
+  const auto tree = static_cast<unsigned>(3 * kTileBlock * made.width * int64_t{sizeof(float)});
   made.plan.shared_bytes = std::max(made.plan.shared_bytes, tree);
   return made;
 }
@@ -138,8 +143,7 @@ void prepare_depthwise_grad_filter(Call& call, const ConvShape& s) {
 void run_depthwise_grad_filter(const Call& call, const ConvShape& s, Queue& queue) {
   const View &x = call.in[0], &dy = call.in[1], &dw = call.out[0];
   const Norm norm = norm_of(call, 2, "bn");
-  const int64_t width = width_of({&x, &dy}, norm, s.o);
-  const FilterPlan made = plan_filter(call, s, width);
+  const FilterPlan made = plan_filter(call, s, width_of({&x, &dy}, norm, s.o));
   DepthwiseFilterParams params = {};
   params.window = made.plan.window;
   params.window.x = x.floats();
@@ -155,7 +159,7 @@ void run_depthwise_grad_filter(const Call& call, const ConvShape& s, Queue& queu
   params.chunks = u32(made.chunks);
   params.blocks_w_of = make_divisor(made.blocks_w);
   const Grid grid = {made.chunks, made.plan.parts, made.blocks_h * made.blocks_w};
-  queue.launch("depthwise", width == 4 ? "filterGradient_4" : "filterGradient_1", grid, made.plan.block, params,
+  queue.launch("depthwise", made.width == 4 ? "filterGradient_4" : "filterGradient_1", grid, made.plan.block, params,
                made.plan.shared_bytes);
   enqueue_sum(params.sums, made.chunks, dw, queue);
 }

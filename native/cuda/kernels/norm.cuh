@@ -6,10 +6,11 @@
 
 namespace gramian::cuda {
 
-/** 1 / sqrt(x) to about 1 ulp: the quick one and a step of Newton's. */
+/** 1 / sqrt(x) to about 1 ulp: the quick one and a step of Newton's, which is no number at 0 and at infinity. */
 __device__ __forceinline__ float inverse_sqrt(float x) {
   const float y = rsqrtf(x);
-  return fmaf(0.5f * y, fmaf(-x * y, y, 1.0f), y);
+  const float better = fmaf(0.5f * y, fmaf(-x * y, y, 1.0f), y);
+  return better == better ? better : y;
 }
 
 /** scale is gamma / sqrt(variance + eps). */

@@ -4,9 +4,7 @@
 // value.
 #include "cuda/kernels/optimizer.h"
 
-#include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "cuda/kernels/spans.h"
 
@@ -50,13 +48,6 @@ bool plain(const Call& call) {
   return true;
 }
 
-/** Whether a launch that is being collected already writes this tensor. */
-bool holds(const AdamManyParams& many, const View& p) {
-  for (uint32_t i = 0; i < many.tensors; ++i)
-    if (many.tensor[i].p == p.floats()) return true;
-  return false;
-}
-
 /** Updates of several tensors, those alike by one launch for each kAdamTensors of them (multi-tensor Adam). */
 void run_adams(const std::vector<const Call*>& calls, Queue& queue) {
   AdamManyParams many = {};
@@ -73,8 +64,7 @@ void run_adams(const std::vector<const Call*>& calls, Queue& queue) {
     }
     const AdamRule rule = rule_of(*call);
     const View& p = call->in[0];
-    const bool full = many.tensors == kAdamTensors || holds(many, p);
-    if (full || memcmp(&rule, &many.rule, sizeof rule) != 0) flush();
+    if (many.tensors == kAdamTensors || rule != many.rule) flush();
     many.rule = rule;
     many.tensor[many.tensors++] = {
         p.floats(), call->in[1].floats(), call->in[2].floats(), call->in[3].floats(), static_cast<uint32_t>(p.count()),
@@ -135,9 +125,6 @@ void run_emas(const std::vector<const Call*>& calls, Queue& queue) {
       run_ema(*call, queue);
       continue;
     }
-    const bool twice = std::any_of(many.tensor, many.tensor + many.tensors,
-                                   [&](const EmaTensor& before) { return before.y == s.floats(); });
-    if (twice) flush();
     const double momentum = call->number("momentum"), scale = call->number("scale", 1);
     many.tensor[many.tensors++] = {s.floats(),
                                    x.floats(),

@@ -11,6 +11,10 @@ struct AdamRule {
   float keep1, take1, keep2, take2;  // beta1, 1 - beta1, beta2, 1 - beta2
   float log_beta1, log_beta2;
   float eps, added, decay;  // added: decay of the gradient; decay: of the parameter itself, times the rate
+
+#ifndef __CUDACC__
+  bool operator==(const AdamRule&) const = default;
+#endif
 };
 
 struct AdamParams {

@@ -1,7 +1,6 @@
 // Adds the parts of a sum. Launched by partials.cpp.
 // The rule easy to break: a block is 8 elements (a sector) by 32 shares of the parts, four of them to a warp, and the
 // shares are added by a fixed tree. What rounding takes off a sum is kept beside it, so that many parts cost no digits.
-// What rounding takes from a sum is kept beside it, so that many parts cost no digits.
 #include "norm.cuh"
 #include "partials.h"
 
@@ -22,6 +21,8 @@ struct ExactSum {
     add(other_sum);
     lost += other_lost;
   }
+  /** What an infinite sum has lost is no number. */
+  __device__ __forceinline__ float total() const { return lost == lost ? sum + lost : sum; }
 };
 
 }  // namespace gramian::cuda
@@ -47,7 +48,7 @@ extern "C" __global__ void __launch_bounds__(256) addParts(const PartialsParams 
 #pragma unroll
   for (uint32_t i = 1; i < kWarps; ++i) sum.add(shares[i][lane].sum, shares[i][lane].lost);
   const uint32_t row = p.cols_of.quotient(element), column = element - row * p.cols;
-  Floats<1> y = {sum.sum + sum.lost};
+  Floats<1> y = {sum.total()};
   if (p.finish.mean) normalize<1>(y, channels_of<1>(p.finish, column), p.finish);
   store<1>(at(p.y, row, p.pitch, column), y);
 }

@@ -1,7 +1,10 @@
 // maxPool, avgPool and their gradients. One thread makes a few channels of one cell; an average over many cells is
 // shared by the threads of a block. The rule easy to break: a window axis describes the image and the outputs,
-// whichever is written.
+// whichever is written, and is so short that places in it, padding included, are below 2^31.
 #include "cuda/kernels/pool.h"
+
+#include <algorithm>
+#include <limits>
 
 #include "cuda/kernels/spans.h"
 #include "cuda/kernels/tiles.h"
@@ -11,6 +14,7 @@ namespace {
 
 // From so many cells on a window is worth a tree.
 constexpr int64_t kManyCells = 32;
+constexpr int64_t kMostPixels = std::numeric_limits<int32_t>::max();
 
 uint32_t u32(int64_t value) { return static_cast<uint32_t>(value); }
 
@@ -19,6 +23,19 @@ WindowAxis axis_of(const Call& call, const View& image, const View& output, size
   return {u32(image.shape[axis]), u32(output.shape[axis]), u32(static_cast<int64_t>(call.number(kernel))),
           u32(static_cast<int64_t>(call.number(pad))), make_divisor(static_cast<int64_t>(call.number(stride, 1)))};
 }
+
+void expect_short_sides(const Call& call, const View& image) {
+  const auto padded = [&](size_t axis, const char* before, const char* behind) {
+    return image.shape[axis] + static_cast<int64_t>(call.number(before)) + static_cast<int64_t>(call.number(behind));
+  };
+  const int64_t height = padded(1, "padTop", "padBottom"), width = padded(2, "padLeft", "padRight");
+  if (std::max(height, width) > kMostPixels)
+    throw Error(Code::shape, cat("[", call.op, "] cuda takes padded images of at most ", kMostPixels,
+                                 " pixels a side, got ", height, "x", width));
+}
+
+void prepare_forward(Call& call) { expect_short_sides(call, call.in[0]); }
+void prepare_gradient(Call& call) { expect_short_sides(call, call.out[0]); }
 
 /** `image` has the input's shape, `output` the pooled one; `from` is read and `to` written. */
 PoolParams params_of(const Call& call, const View& image, const View& output, const View& from, const View& to) {
@@ -57,9 +74,17 @@ void run_max_gradient(const Call& call, Queue& queue) {
   launch(call, queue, params, row_spans_of(dx, {&dy, &index, &dx}));
 }
 
-bool has_large_windows(const Call& call) { return call.number("kernelH") * call.number("kernelW") >= kManyCells; }
+/** Of windows that are larger than the image most cells lie outside, which a tree would visit as well. */
+bool has_large_windows(const Call& call) {
+  const double cells = call.number("kernelH") * call.number("kernelW");
+  const Shape& image = call.in[0].shape;
+  return cells >= kManyCells && cells <= static_cast<double>(image[1] * image[2]);
+}
 
-void prepare_average(Call& call) { call.variant = has_large_windows(call) ? "tile" : "cell"; }
+void prepare_average(Call& call) {
+  prepare_forward(call);
+  call.variant = has_large_windows(call) ? "tile" : "cell";
+}
 
 void run_average(const Call& call, Queue& queue) {
   const View &x = call.in[0], &y = call.out[0];
@@ -78,10 +103,10 @@ void run_average_gradient(const Call& call, Queue& queue) {
 }
 
 const Kernel kernels[] = {
-    {"maxPool", prepare_nothing, run_max},
-    {"maxPoolGrad", prepare_nothing, run_max_gradient},
+    {"maxPool", prepare_forward, run_max},
+    {"maxPoolGrad", prepare_gradient, run_max_gradient},
     {"avgPool", prepare_average, run_average},
-    {"avgPoolGrad", prepare_nothing, run_average_gradient},
+    {"avgPoolGrad", prepare_gradient, run_average_gradient},
 };
 
 }  // namespace

@@ -20,7 +20,7 @@ struct Place {
     const uint32_t across = (p.n + N - 1) / N, down = blockIdx.x / across, chunk = blockIdx.y / p.groups;
     m0 = down * kM, n0 = (blockIdx.x - down * across) * N, group = blockIdx.y - chunk * p.groups;
     begin = chunk * p.chunk, end = min(p.k, begin + p.chunk);
-    y = p.y + group * p.group_y + chunk * p.chunk_y;
+    y = p.y + group * p.group_y + static_cast<uint64_t>(chunk) * p.chunk_y;
   }
 };
 

@@ -2,6 +2,7 @@
 #include "cuda/kernels/products.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "cuda/kernels/slice.h"
 #include "cuda/kernels/spans.h"
@@ -65,7 +66,7 @@ ProductRows plain_rows(const View& matrix) {
   rows.pitch = u32(matrix.pitch);
   rows.image_h = rows.image_w = rows.stride_h = rows.stride_w = 1;
   rows.rows_w_of = rows.rows_h_of = rows.taps_w_of = make_divisor(1);
-  rows.channels_of = make_divisor(int64_t{1} << 30);  // every column is of tap 0
+  rows.channels_of = make_divisor(std::numeric_limits<int32_t>::max());  // every column is of tap 0
   return rows;
 }
 

@@ -99,10 +99,16 @@ extern "C" __global__ void __launch_bounds__(256) crossEntropyRows(const CrossEn
     const bool wrong = static_cast<uint32_t>(label) >= p.cols;
     if (wrong && lane == 0) report(p.fault);
     const float factor = total != 0 ? weight_of(p, label) / total : 0.0f;
+    if (factor == 0) {  // whatever the row holds
+      for (uint32_t i = lane; i < p.cols; i += 32) gradient[i] = 0;
+      if (lane == 0) p.losses[row] = 0;
+      return;
+    }
     const float top = row_max(z, p.cols, lane), spread = p.smoothing / static_cast<float>(p.cols);
     // Read before the gradient is written, which may be the logits' own memory.
     const float at_label = wrong ? top : z[label];
-    const float shifted = row_sum(p.cols, lane, [&](uint32_t i) { return z[i] - top; });
+    // Without smoothing a class may be ruled out by minus infinity.
+    const float shifted = spread != 0 ? row_sum(p.cols, lane, [&](uint32_t i) { return z[i] - top; }) : 0.0f;
     const float sum = row_sum(p.cols, lane, [&](uint32_t i) { return exp_of(z[i] - top); });
     __syncwarp();
     const float inverse = 1.0f / sum;
@@ -121,21 +127,22 @@ extern "C" __global__ void __launch_bounds__(256) crossEntropyLoss(const CrossEn
   if (threadIdx.x == 0) *p.loss = sum;
 }
 
-// The share of rows whose first arg-max is the label, by one block.
+// The share of rows whose first arg-max is the label, by one block. As comparisons have it, a NaN is no maximum, but
+// one in front stays the first.
 extern "C" __global__ void __launch_bounds__(256) accuracy(const AccuracyParams p) {
   float right = 0;
   for_rows(p.rows, [&](uint32_t row, uint32_t lane) {
     const float* z = at(p.logits, row, p.pitch, 0);
-    float best = __int_as_float(0xff800000);
+    const float infinite = __int_as_float(0x7f800000);
+    float best = -infinite;
     uint32_t where = 0xffffffffu;
-    for (uint32_t i = lane; i < p.cols; i += 32)
-      if (z[i] > best || where == 0xffffffffu) best = z[i], where = i;
+    const auto see = [&](float value, uint32_t i) {
+      if (value > best || (value == best && i < where)) best = value, where = i;
+    };
+    for (uint32_t i = lane; i < p.cols; i += 32) see(z[i] == z[i] ? z[i] : i == 0 ? infinite : -infinite, i);
 #pragma unroll
-    for (int step = 16; step > 0; step /= 2) {
-      const float other = __shfl_xor_sync(kFullWarp, best, step);
-      const uint32_t there = __shfl_xor_sync(kFullWarp, where, step);
-      if (other > best || (other == best && there < where) || where == 0xffffffffu) best = other, where = there;
-    }
+    for (int step = 16; step > 0; step /= 2)
+      see(__shfl_xor_sync(kFullWarp, best, step), __shfl_xor_sync(kFullWarp, where, step));
     if (lane == 0 && where == static_cast<uint32_t>(p.labels[row])) right += 1.0f;
   });
   right = block_sum<kBlock>(right);

@@ -43,13 +43,24 @@ bool shrink(Cut& cut) {
   return true;
 }
 
+/** The largest that leaves room for others, or else the least. */
+Cut cut_of(const WindowNeeds& n, int64_t width) {
+  const int64_t vectors = ceil_div(n.channels, width);
+  Cut cut = {share_of(vectors, width == 1 ? 32 : 32 / width), even(equal_tiles(n.rows, n.tile_h)),
+             equal_tiles(n.cols, n.tile_w)};
+  while (cut.bytes(n, width) > kTileBytes && shrink(cut)) continue;
+  return cut;
+}
+
 }  // namespace
+
+bool window_fits(const Call& call, const WindowNeeds& n, int64_t width) {
+  return cut_of(n, width).bytes(n, width) <= call.device.shared_bytes;
+}
 
 WindowPlan plan_window(const Call& call, const WindowNeeds& n, int64_t width) {
   const int64_t vectors = ceil_div(n.channels, width);
-  Cut cut = {share_of(vectors, width == 1 ? 32 : 32 / width), equal_tiles(n.rows, n.tile_h),
-             even(equal_tiles(n.cols, n.tile_w))};
-  while (cut.bytes(n, width) > kTileBytes && shrink(cut)) continue;
+  Cut cut = cut_of(n, width);
   if (cut.bytes(n, width) > call.device.shared_bytes)
     throw Error(Code::shape, cat("[", call.op, "] cuda takes depthwise filters that span at most about ",
                                  call.device.shared_bytes / 4, " pixels, got ", cut.in_h(n), "x", cut.in_w(n)));

@@ -31,7 +31,10 @@ struct WindowPlan {
   unsigned shared_bytes;
 };
 
-/** `width` is 4 or 1 floats of a vector. Throws ERR_SHAPE when not even one output fits. */
+/** Whether a block's memory holds what at least one output reads, in vectors of `width` floats. */
+bool window_fits(const Call& call, const WindowNeeds& needs, int64_t width);
+
+/** `width` is 4, 2 or 1 floats of a vector. Throws ERR_SHAPE when not even one output fits. */
 WindowPlan plan_window(const Call& call, const WindowNeeds& needs, int64_t width);
 
 }  // namespace gramian::cuda

@@ -26,6 +26,41 @@ const forward: Case[] = [
   },
 ];
 
+const { NaN: nan, NEGATIVE_INFINITY: never, POSITIVE_INFINITY: infinite } = Number;
+
+/** Rows whose numbers must not count: a class ruled out by minus infinity, a NaN in a row of weight 0. */
+const oddEntropies: Case[] = [
+  [f32([2, 3], listed([1, 2, never, 0, 1, 2])), i32([2], listed([0, 1]))],
+  [f32([2, 3], listed([nan, 2, 3, 0, 1, 2])), i32([2], listed([0, 1])), f32([3], listed([0, 1, 1]))],
+].map((inputs) => ({
+  inputs,
+  outputs: [{ shape: [1] }, { shape: [2, 3] }],
+  attrs: { labelSmoothing: 0 },
+  only: 'random',
+}));
+
+/** A row of 32 logits that are 0 but for some. */
+const row = (some: Record<number, number>) => Array.from({ length: 32 }, (_, i) => some[i] ?? 0);
+
+/** Comparisons with a NaN are false: it is no maximum, but one in front stays the first. */
+const oddAccuracy: Case = {
+  inputs: [
+    f32(
+      [4, 32],
+      listed([
+        ...row({ 8: nan, 24: 5 }),
+        ...row({ 0: nan, 5: infinite }),
+        ...row({ 0: -1, 31: nan }),
+        ...row({ 0: nan, 5: 1 }),
+      ]),
+    ),
+    i32([4], listed([24, 0, 1, 5])),
+  ],
+  outputs: [{ shape: [1] }],
+  attrs: {},
+  only: 'random',
+};
+
 const entropies: Case[] = [
   [1, 7],
   [5, 3],
@@ -65,23 +100,26 @@ export const classificationRows: Row[] = [
       attrs: {},
     })),
   },
-  { op: 'crossEntropy', exact: false, tolerance: 4e-6, cases: entropies },
+  { op: 'crossEntropy', exact: false, tolerance: 4e-6, cases: [...entropies, ...oddEntropies] },
   {
     op: 'accuracy',
     exact: true,
     zeroLimit: 1, // No row right is an answer.
     cases: [
-      [1, 7],
-      [4, 2],
-      [8, 3],
-      [128, 10],
-      [64, 1],
-      [37, 5],
-    ].map(([n, k]) => ({
-      inputs: [f32([n!, k!]), i32([n!], below(k!))],
-      outputs: [{ shape: [1] }],
-      attrs: {},
-      exact: n !== 37,
-    })),
+      ...[
+        [1, 7],
+        [4, 2],
+        [8, 3],
+        [128, 10],
+        [64, 1],
+        [37, 5],
+      ].map(([n, k]) => ({
+        inputs: [f32([n!, k!]), i32([n!], below(k!))],
+        outputs: [{ shape: [1] }],
+        attrs: {},
+        exact: n !== 37,
+      })),
+      oddAccuracy,
+    ],
   },
 ];

@@ -1,6 +1,7 @@
 // Op table: matmul and the three convolutions. See case.ts for the types.
 import type { Shape } from '../../../src/graph/graph';
 import { type Case, f32, type Row } from '../case';
+import { constant } from '../fills';
 
 const MATMULS: [number, number, number][] = [
   [1, 1, 1],
@@ -76,6 +77,10 @@ const DEPTHWISE: Conv[] = [
   { x: [3, 4, 4, 12], kernel: [2, 3], outs: 12, groups: 12, stride: [1, 2] },
   { x: [2, 24, 24, 32], kernel: [3, 3], outs: 32, pad: [1, 1, 1, 1], groups: 32 },
   { x: [2, 7, 7, 40], kernel: [1, 1], outs: 40, groups: 40 },
+  // One row of outputs, far apart: tiles of two rows would need twice the memory.
+  { x: [1, 3, 75, 32], kernel: [3, 3], outs: 32, stride: [8, 8], groups: 32 },
+  // Taps so far apart that only single floats of all that lies between them fit into a block's memory.
+  { x: [1, 2, 3, 4], kernel: [3, 1], outs: 4, pad: [3200, 3200, 0, 0], dilation: [3200, 1], groups: 4 },
 ];
 
 interface Resolved {
@@ -102,6 +107,14 @@ function resolve(conv: Conv): Resolved {
   };
 }
 
+/** Sums so long that they are cut, of which every part is beyond the largest number. */
+const beyond: Case = {
+  inputs: [f32([1, 4, 4, 128], constant(3e38)), f32([3, 3, 128, 4], constant(1))],
+  outputs: [{ shape: [1, 4, 4, 4] }],
+  attrs: resolve({ x: [1, 4, 4, 128], kernel: [3, 3], outs: 4, pad: [1, 1, 1, 1] }).attrs,
+  only: 'random',
+};
+
 const resolved = [...CONVOLUTIONS, ...DEPTHWISE].map(resolve);
 
 export const linearRows: Row[] = [
@@ -109,12 +122,15 @@ export const linearRows: Row[] = [
   {
     op: 'conv2d',
     exact: true,
-    cases: resolved.map(({ x, w, y, attrs }) => ({
-      inputs: [f32(x), f32(w)],
-      outputs: [{ shape: y }],
-      attrs,
-      terms: w[0]! * w[1]! * w[2]!,
-    })),
+    cases: [
+      ...resolved.map(({ x, w, y, attrs }) => ({
+        inputs: [f32(x), f32(w)],
+        outputs: [{ shape: y }],
+        attrs,
+        terms: w[0]! * w[1]! * w[2]!,
+      })),
+      beyond,
+    ],
   },
   {
     op: 'conv2dGradInput',

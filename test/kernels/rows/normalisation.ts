@@ -2,7 +2,7 @@
 import type { Shape } from '../../../src/graph/graph';
 import { count } from '../../reference/value';
 import { type Case, f32, type Row } from '../case';
-import { constant, positive } from '../fills';
+import { constant, listed, positive } from '../fills';
 
 const SHAPES: Shape[] = [
   [1, 3],
@@ -42,6 +42,22 @@ const ROWS: [number, number][] = [
   [3, 5000],
 ];
 
+/** A channel that varies without bounds is beta alone. */
+const unbounded: Case = {
+  inputs: [f32([4, 3]), f32([3]), f32([3], listed([Number.POSITIVE_INFINITY, 1, 4])), f32([3]), f32([3])],
+  outputs: [{ shape: [4, 3] }],
+  attrs: { ...base, activation: 'none', training: true },
+  only: 'random',
+};
+
+/** A row that holds a NaN, beside one that does not. */
+const rowOfNaN: Case = {
+  inputs: [f32([2, 4], listed([1, Number.NaN, 2, 3, 1, 2, 3, 4]))],
+  outputs: [{ shape: [2, 4] }],
+  attrs: { eps: 1e-8 },
+  only: 'random',
+};
+
 const rowCases = (gradient: boolean): Case[] =>
   ROWS.flatMap(([m, d]) => {
     const shape = [m, d];
@@ -61,13 +77,16 @@ export const normalisationRows: Row[] = [
     op: 'batchNorm',
     exact: false,
     tolerance: 4e-6,
-    cases: SETTINGS.flatMap(([shape, activation]) =>
-      [true, false].map((training) => ({
-        inputs: [f32(shape), ...vectors(shape)],
-        outputs: [{ shape }],
-        attrs: { ...base, activation, training },
-      })),
-    ),
+    cases: [
+      ...SETTINGS.flatMap(([shape, activation]) =>
+        [true, false].map((training) => ({
+          inputs: [f32(shape), ...vectors(shape)],
+          outputs: [{ shape }],
+          attrs: { ...base, activation, training },
+        })),
+      ),
+      unbounded,
+    ],
   },
   {
     op: 'batchNormGradParams',
@@ -95,6 +114,6 @@ export const normalisationRows: Row[] = [
       }),
     ),
   },
-  { op: 'rowNormalize', exact: false, cases: rowCases(false) },
+  { op: 'rowNormalize', exact: false, cases: [...rowCases(false), rowOfNaN] },
   { op: 'rowNormalizeGrad', exact: false, zeroLimit: 1, tolerance: 4e-6, cases: rowCases(true) },
 ];

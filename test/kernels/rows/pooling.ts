@@ -22,6 +22,8 @@ const POOLS: Pool[] = [
   { x: [2, 6, 5, 5], kernel: [2, 3], stride: [1, 2], pad: [0, 1, 1, 0] },
   { x: [3, 12, 12, 16], kernel: [3, 3], stride: [2, 2], pad: [0, 1, 0, 1] },
   { x: [2, 9, 10, 8], kernel: [7, 6], stride: [1, 2], pad: [1, 2, 2, 1] },
+  // Windows of 2^32 cells.
+  { x: [1, 4, 5, 4], kernel: [65536, 65536], stride: [1, 1], pad: [65533, 0, 0, 65533] },
 ];
 
 interface Resolved {
@@ -45,7 +47,7 @@ const resolved = POOLS.map((pool): Resolved => {
     y: [batch, outH, outW, channels],
     attrs: { kernelH, kernelW, strideH, strideW, padTop, padBottom, padLeft, padRight },
     exactMean: pool.pad === undefined && Number.isInteger(Math.log2(kernelH * kernelW)),
-    cells: kernelH * kernelW,
+    cells: Math.min(kernelH, height) * Math.min(kernelW, width),
   };
 });
 
