@@ -76,6 +76,17 @@ describe.skipIf(images.length === 0)('a plan on cuda', () => {
     },
   );
 
+  it('gives the sign of zero that the cpu gives', async () => {
+    useImage('ptx80');
+    const graph = new Graph();
+    const [a, b] = [graph.input('a', [4]), graph.input('b', [4])];
+    const outputs = { relu: ops.relu(a), larger: ops.maximum(a, b), smaller: ops.minimum(a, b) };
+    const feeds = { a: Float32Array.of(-0, -0, 0, 0), b: Float32Array.of(-0, 0, -0, 0) };
+    using cuda = compile(graph, { outputs, device: 'cuda' });
+    using cpu = compile(graph, { outputs, device: 'cpu' });
+    expect(await cuda.step(feeds)).toEqual(await cpu.step(feeds));
+  });
+
   it('rounds the factors of products to TF32 only where that is asked for', async () => {
     useImage('ptx80');
     const graph = new Graph();

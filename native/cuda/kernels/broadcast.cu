@@ -5,9 +5,9 @@
 
 namespace gramian::cuda {
 
-/** NaN where either is NaN. */
+/** NaN where either is NaN, the first of two zeros. */
 __device__ __forceinline__ float maximum_of(float a, float b) { return b != b ? b : max_of(a, b); }
-__device__ __forceinline__ float minimum_of(float a, float b) { return b != b ? b : a != a || a < b ? a : b; }
+__device__ __forceinline__ float minimum_of(float a, float b) { return b != b ? b : a != a || a <= b ? a : b; }
 
 template <int W, typename Op>
 __device__ __forceinline__ void each(Floats<W>& a, const Floats<W>& b, const Op& op) {

@@ -233,7 +233,7 @@ __device__ __forceinline__ float tanh_of(float x) {
   return x != x ? x : x < 0.0f ? -magnitude : magnitude;
 }
 
-/** The larger, and NaN where one is NaN. */
-__device__ __forceinline__ float max_of(float a, float b) { return a != a || a > b ? a : b; }
+/** The larger, NaN where one is NaN, the first of two zeros. */
+__device__ __forceinline__ float max_of(float a, float b) { return a != a || a >= b ? a : b; }
 
 }  // namespace gramian::cuda

@@ -136,10 +136,15 @@ extern "C" __global__ void __launch_bounds__(256) accuracy(const AccuracyParams 
     const float infinite = __int_as_float(0x7f800000);
     float best = -infinite;
     uint32_t where = 0xffffffffu;
+    // Without branches, so that no lane waits for another.
     const auto see = [&](float value, uint32_t i) {
-      if (value > best || (value == best && i < where)) best = value, where = i;
+      const bool better = (value > best) | ((value == best) & (i < where));
+      best = better ? value : best, where = better ? i : where;
     };
-    for (uint32_t i = lane; i < p.cols; i += 32) see(z[i] == z[i] ? z[i] : i == 0 ? infinite : -infinite, i);
+    for (uint32_t i = lane; i < p.cols; i += 32) {
+      const float value = z[i];
+      see((value != value) & (i == 0) ? infinite : fmaxf(value, -infinite), i);  // the larger of NaN and x is x
+    }
 #pragma unroll
     for (int step = 16; step > 0; step /= 2)
       see(__shfl_xor_sync(kFullWarp, best, step), __shfl_xor_sync(kFullWarp, where, step));
