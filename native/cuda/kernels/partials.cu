@@ -21,8 +21,8 @@ struct ExactSum {
     add(other_sum);
     lost += other_lost;
   }
-  /** What an infinite sum has lost is no number. */
-  __device__ __forceinline__ float total() const { return lost == lost ? sum + lost : sum; }
+  /** What an infinite sum has lost is no number; the larger of NaN and the least number is the latter. */
+  __device__ __forceinline__ float total() const { return sum + fmaxf(lost, -3.402823466e38f); }
 };
 
 }  // namespace gramian::cuda
@@ -44,10 +44,12 @@ extern "C" __global__ void __launch_bounds__(256) addParts(const PartialsParams 
     sum.add(__shfl_xor_sync(kFullWarp, sum.sum, step), __shfl_xor_sync(kFullWarp, sum.lost, step));
   if (threadIdx.x % 32 < kElements) shares[threadIdx.x / 32][lane] = sum;
   __syncthreads();
+  if (threadIdx.x >= 32) return;
+  // Opaque, so that the whole warp works it out and not the few lanes that are left below.
+  const uint32_t row = opaque(p.cols_of.quotient(element)), column = opaque(element - row * p.cols);
   if (share > 0 || element >= p.size) return;
 #pragma unroll
   for (uint32_t i = 1; i < kWarps; ++i) sum.add(shares[i][lane].sum, shares[i][lane].lost);
-  const uint32_t row = p.cols_of.quotient(element), column = element - row * p.cols;
   Floats<1> y = {sum.total()};
   if (p.finish.mean) normalize<1>(y, channels_of<1>(p.finish, column), p.finish);
   store<1>(at(p.y, row, p.pitch, column), y);
