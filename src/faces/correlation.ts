@@ -4,7 +4,7 @@
 import { type CompileOptions, compile, type Plan } from '../compile';
 import { Graph, type Tensor } from '../graph/graph';
 import * as ops from '../graph/ops';
-import { frequencies, hann, inverse, type Spectrum, transform } from './fourier';
+import { constant, frequencies, hann, inverse, type Spectrum, transform } from './fourier';
 
 export interface FilterOptions {
   /** Cells of a patch's side; even. */
@@ -33,20 +33,6 @@ export interface Template {
 }
 
 const PARTS = ['xRe', 'xIm', 'alphaRe', 'alphaIm', 'energy'] as const;
-
-/** A constant of a graph under `name`, made at its first use. */
-function constant(graph: Graph, name: string, shape: readonly number[], at: (index: number) => number): Tensor {
-  const [known] = graph.memo.get(name) ?? [];
-  if (known) return known;
-  const length = shape.reduce((size, extent) => size * extent, 1);
-  const made = graph.constant(
-    name,
-    shape,
-    Float32Array.from({ length }, (_, index) => at(index)),
-  );
-  graph.memo.set(name, [made]);
-  return made;
-}
 
 /** Sums over the features of each of `maps` maps: [rows, maps * channels] -> [rows, maps]. A product takes a fifth of reduceSum's time. */
 function summed(rows: Tensor, maps: number): Tensor {

@@ -26,7 +26,18 @@ export function hann(side: number): Float64Array {
   return Float64Array.from({ length: side }, (_, i) => Math.sin((Math.PI * (i + 0.5)) / side) ** 2);
 }
 
-/** A constant matrix, one for each name and graph. */
+/** A constant, one for each name and graph. */
+export function constant(graph: Graph, name: string, shape: readonly number[], at: (index: number) => number): Tensor {
+  const [known] = graph.memo.get(name) ?? [];
+  if (known) return known;
+  const length = shape.reduce((size, extent) => size * extent, 1);
+  const values = Float32Array.from({ length }, (_, index) => at(index));
+  const made = graph.constant(name, shape, values);
+  graph.memo.set(name, [made]);
+  return made;
+}
+
+/** A constant matrix. */
 function matrix(
   graph: Graph,
   name: string,
@@ -34,12 +45,7 @@ function matrix(
   columns: number,
   at: (row: number, column: number) => number,
 ): Tensor {
-  const [known] = graph.memo.get(name) ?? [];
-  if (known) return known;
-  const values = Float32Array.from({ length: rows * columns }, (_, i) => at(Math.floor(i / columns), i % columns));
-  const made = graph.constant(name, [rows, columns], values);
-  graph.memo.set(name, [made]);
-  return made;
+  return constant(graph, name, [rows, columns], (index) => at(Math.floor(index / columns), index % columns));
 }
 
 /** cos and sin of 2 pi k / side, reduced first so that they are exact to the last bit of a double. */

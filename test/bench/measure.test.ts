@@ -5,26 +5,8 @@ import { type MeasureOptions, measure } from '../../src/cli/bench';
 import { measurementOf, type Timed } from '../../src/cli/bench/measurement';
 import { NoAnswer, type PeerContender, type PeerHost } from '../../src/cli/bench/peer';
 import type { Measurement, Report } from '../../src/cli/bench/reports';
-import { noise, type Row } from '../../src/cli/bench/rows';
-import { Graph, type TensorData } from '../../src/graph/graph';
-import * as ops from '../../src/graph/ops';
-
-const SIDE = 64;
-
-/** A product large enough to be rounded in bf16. */
-const row: Row = {
-  id: 'product',
-  group: 'kernels',
-  title: 'a product',
-  peers: true,
-  build() {
-    const graph = new Graph();
-    const factor = (name: string, seed: number) => graph.param(name, [SIDE, SIDE], noise(SIDE * SIDE, seed));
-    const y = ops.matmul(factor('a', 1), factor('b', 2));
-    const work = { flops: 2 * SIDE ** 3, bytes: 12 * SIDE ** 2 };
-    return { graph, outputs: { first: ops.slice(y, [0, 0], [1, 1]) }, results: [y], given: [], work };
-  },
-};
+import type { TensorData } from '../../src/graph/graph';
+import { product } from './productRow';
 
 type Answer = (ours: readonly (readonly TensorData[])[]) => readonly (readonly TensorData[])[];
 
@@ -55,7 +37,7 @@ const probe = async ({ precision }: { precision?: string }) => ({ gflops: precis
 
 async function reports(made: readonly Made[], dropped: string[] = []): Promise<Report[]> {
   const all: Report[] = [];
-  for await (const one of measure(options, { hosts: [host(made, dropped)], rows: [row], probe })) all.push(one);
+  for await (const one of measure(options, { hosts: [host(made, dropped)], rows: [product], probe })) all.push(one);
   return all;
 }
 

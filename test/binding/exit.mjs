@@ -1,13 +1,6 @@
 // node test/binding/exit.mjs WAY: one way for a process to end while native work is queued or plans are left behind.
 // Run by lifecycle.test.ts, which looks at the exit code and at what was printed.
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import path from 'node:path';
-
-const folder = process.env.GRAMIAN_PREBUILD || path.resolve(import.meta.dirname, '../..');
-const built = path.join(folder, 'build/Release/gramian.node');
-const load = createRequire(import.meta.url);
-const { Plan } = existsSync(built) ? load(built) : load('node-gyp-build')(folder);
+import { addon, options } from './addon.mjs';
 
 const graph = {
   tensors: [
@@ -21,16 +14,7 @@ const graph = {
   ],
   outputs: [],
 };
-const compile = () =>
-  new Plan(graph, {
-    device: 'cpu',
-    isa: 'auto',
-    threads: 2,
-    precision: 'float32',
-    deviceIndex: 0,
-    memoryLimit: 0,
-    tf32: false,
-  });
+const compile = () => new addon.Plan(graph, options);
 
 const ways = {
   /** In the middle of a long run. */

@@ -1,14 +1,7 @@
 // node test/binding/stress-workers.mjs N: N times, a worker is terminated somewhere in a native step (or exits, or is
 // left to the garbage collector). Exits 0 when the process survived. Run by lifecycle.test.ts with a small N.
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import path from 'node:path';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-
-const folder = process.env.GRAMIAN_PREBUILD || path.resolve(import.meta.dirname, '../..');
-const built = path.join(folder, 'build/Release/gramian.node');
-const load = createRequire(import.meta.url);
-const addon = existsSync(built) ? load(built) : load('node-gyp-build')(folder);
+import { addon, options } from './addon.mjs';
 
 /** `products` products of [size, size], kept alive by an update. */
 function graph(size, products) {
@@ -28,16 +21,6 @@ function graph(size, products) {
   nodes.push({ op: 'ema', inputs: [1, products + 1], outputs: [1], attrs, unit: 0, name: 'take' });
   return { tensors, nodes, outputs: [1] };
 }
-
-const options = {
-  device: 'cpu',
-  isa: 'auto',
-  threads: 2,
-  precision: 'float32',
-  deviceIndex: 0,
-  memoryLimit: 0,
-  tf32: false,
-};
 
 function busy() {
   const plans = [0, 1, 2].map(() => new addon.Plan(graph(96, 8), options));

@@ -3,29 +3,13 @@
 import { describe, expect, it } from 'vitest';
 import { type MeasureOptions, measure } from '../../src/cli/bench';
 import type { Measurement, Report, Setting } from '../../src/cli/bench/reports';
-import { noise, type Row } from '../../src/cli/bench/rows';
+import type { Row } from '../../src/cli/bench/rows';
 import { reportLines } from '../../src/cli/bench/text';
-import { Graph } from '../../src/graph/graph';
-import * as ops from '../../src/graph/ops';
+import { product } from '../bench/productRow';
 import { images, onCard, useImage } from './device';
 
 const options: MeasureOptions = { target: 'kernels', seconds: 0.01, device: 'cuda' };
 const probe = async ({ precision }: { precision?: string }) => ({ gflops: precision === 'bf16' ? 200 : 100, gbps: 10 });
-
-/** A product large enough to be rounded in bf16. */
-const product: Row = {
-  id: 'product',
-  group: 'kernels',
-  title: 'a product',
-  peers: true,
-  build() {
-    const graph = new Graph();
-    const factor = (name: string, seed: number) => graph.param(name, [64, 64], noise(64 * 64, seed));
-    const y = ops.matmul(factor('a', 1), factor('b', 2));
-    const work = { flops: 2 * 64 ** 3, bytes: 12 * 64 ** 2 };
-    return { graph, outputs: { first: ops.slice(y, [0, 0], [1, 1]) }, results: [y], given: [], work };
-  },
-};
 
 async function reportsOf(asked: MeasureOptions, rows?: readonly Row[]): Promise<Report[]> {
   const all: Report[] = [];
