@@ -17,7 +17,7 @@ import type { FaceApiPeer } from './peer';
 export const STAGES = ['detect', 'track', 'crop', 'classify', 'total'] as const;
 type Stages = Readonly<Record<(typeof STAGES)[number], number>>;
 
-/** Medians over blocks of frames, each of which shows its frames to one after the other: a busy moment of the machine is in few. */
+/** Medians over blocks of frames, which both see one right after the other: a busy moment of the machine is in few of them. */
 export interface SpeedRow {
   readonly faces: number;
   /** Faces that were found in a frame, on average. */

@@ -34,7 +34,10 @@ export interface Template {
 
 const PARTS = ['xRe', 'xIm', 'alphaRe', 'alphaIm', 'energy'] as const;
 
-/** Sums over the features of each of `maps` maps: [rows, maps * channels] -> [rows, maps]. A product takes less than half of reduceSum's time. */
+/**
+ * Sums over the features of each of `maps` maps: [rows, maps * channels] -> [rows, maps]. A product takes less than half of
+ * reduceSum's time.
+ */
 function summed(rows: Tensor, maps: number): Tensor {
   const columns = rows.shape[1]!;
   const same = (index: number): number =>
